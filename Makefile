@@ -1,0 +1,58 @@
+# Every target does its own set-up: a fresh machine needs Python 3.11 or newer, and this file.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := setup.cfg pyproject.toml pyqueue/_version.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test soak lint check bench docs clean
+
+help: ## List what can be done here
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(VENV)/installed-dev ## Set up .venv with pyqueue and all that tests and checks need
+
+demo: $(VENV)/installed ## Push, work, kill -9, recover, finish: shown as it happens (20 s)
+	$(BIN)/python demo/crash_demo.py
+
+test: $(VENV)/installed-dev ## Run all tests (a few minutes)
+	$(BIN)/python -m pytest
+
+soak: $(VENV)/installed-dev ## Run the long proofs: hundreds of kills, long random walks
+	$(BIN)/python -m pytest -m soak --timeout 3600
+
+lint: $(VENV)/installed-dev ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: $(VENV)/installed-dev ## Format, lint, types, import direction: what CI checks before the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev ## Measure against raw sqlite3 in the same run; writes bench/RESULTS.md
+	$(BIN)/python -m bench --write
+
+docs: $(VENV)/installed-dev ## Run every example in README.md and docs/
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean: ## Remove .venv, caches and build products
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "pyqueue needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created $(SETUP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/created $(SETUP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(VENV)/installed $@

@@ -1,0 +1,51 @@
+"""pyqueue: persistent, crash-safe background jobs as a library call."""
+
+from __future__ import annotations
+
+from pyqueue._version import VERSION
+from pyqueue.core import errors, signals
+from pyqueue.core.backoff import Backoff
+from pyqueue.core.errors import PyQueueError
+from pyqueue.core.handle.joined import BoundQueue
+from pyqueue.core.job import (
+    AckResult,
+    Attempt,
+    FailResult,
+    HeartbeatResult,
+    HousekeepingReport,
+    Job,
+    JobOptions,
+    JobPage,
+    LogEntry,
+    QueueCounts,
+    QueueInfo,
+)
+from pyqueue.core.queue import PyQueue
+from pyqueue.core.states import JobState
+from pyqueue.core.worker.worker import Worker, WorkerReport
+
+__version__ = VERSION
+
+__all__ = [
+    "AckResult",
+    "Attempt",
+    "Backoff",
+    "BoundQueue",
+    "FailResult",
+    "HeartbeatResult",
+    "HousekeepingReport",
+    "Job",
+    "JobOptions",
+    "JobPage",
+    "JobState",
+    "LogEntry",
+    "PyQueue",
+    "PyQueueError",
+    "QueueCounts",
+    "QueueInfo",
+    "Worker",
+    "WorkerReport",
+    "__version__",
+    "errors",
+    "signals",
+]

@@ -1,0 +1,236 @@
+"""The end of a run: acknowledged, failed, or given back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple
+
+import msgspec
+
+from pyqueue.core.backoff import BACKOFFS, next_delay_ms, with_jitter_ms
+from pyqueue.core.clock import to_datetime
+from pyqueue.core.engine import flows
+from pyqueue.core.engine.push import HAS_CHILDREN, REMOVE_ON_COMPLETE
+from pyqueue.core.errors import InvalidState, JobNotFound, LeaseLost, PyQueueError
+from pyqueue.core.job import NO_EXTRAS, Extras, FailResult
+from pyqueue.core.states import ACTIVE, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
+from pyqueue.core.store import finish
+from pyqueue.core.store.finish import Run
+from pyqueue.core.store.transaction import Change, Transaction
+from pyqueue.core.transitions import Event
+
+_draw: Final = random.Random()
+
+
+class Ref(NamedTuple):
+    """A job as its worker names it: by id text or key, with the lease it holds, or None for "whoever runs it"."""
+
+    job: str | int
+    lease: int | None
+
+    def key(self, tx: Transaction) -> int:
+        return self.job if isinstance(self.job, int) else tx.key_of(self.job)
+
+    def id(self, tx: Transaction) -> str:
+        return self.job if isinstance(self.job, str) else tx.text_of(self.job)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Completes jobs, each by itself: gives None, or the error it was refused with, for each, in order."""
+
+    items: tuple[tuple[Ref, str | None], ...]
+
+    durable: ClassVar[bool] = True
+    merges: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> list[PyQueueError | None]:
+        return _acknowledge(tx, self.items)
+
+    @classmethod
+    def run_together(cls, tx: Transaction, operations: Sequence[Ack]) -> list[list[PyQueueError | None]]:
+        outcomes = iter(_acknowledge(tx, [item for operation in operations for item in operation.items]))
+        return [[next(outcomes) for _ in operation.items] for operation in operations]
+
+
+def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> list[PyQueueError | None]:
+    outcomes: list[PyQueueError | None] = [None] * len(items)
+    rows: dict[int, tuple[int, int | None, str | None]] = {}
+    positions: list[int | None] = []
+    for position, (ref, result) in enumerate(items):
+        try:
+            key = ref.key(tx)
+        except PyQueueError as error:
+            outcomes[position] = error
+            positions.append(None)
+            continue
+        positions.append(key)
+        rows.setdefault(key, (key, ref.lease, result))
+    completed = finish.complete_plain(tx, list(rows.values())) if rows else {}
+    _note_completed(tx, completed)
+    for position, known_key in enumerate(positions):
+        # Each completed job is taken once: a second ack of it in the same call is refused like a later one.
+        if known_key is not None and completed.pop(known_key, None) is None:
+            outcomes[position] = _acknowledge_one(tx, known_key, *items[position])
+    return outcomes
+
+
+def _note_completed(tx: Transaction, completed: dict[int, str]) -> None:
+    by_queue: dict[str, list[int]] = {}
+    for key, queue in completed.items():
+        by_queue.setdefault(queue, []).append(key)
+    for queue, keys in by_queue.items():
+        tx.move(queue, ACTIVE, COMPLETED, len(keys))
+        tx.announce(Change(Event.ACK, queue, keys, COMPLETED))
+
+
+def _acknowledge_one(tx: Transaction, key: int, ref: Ref, result: str | None) -> PyQueueError | None:
+    """Completes a job from which something follows, or says why it cannot be completed."""
+    completed = finish.complete(tx, key, ref.lease, result)
+    if completed is None:
+        return refusal(tx, key, ref)
+    queue, on_finish = completed
+    _note_completed(tx, {key: queue})
+    if on_finish & HAS_CHILDREN:
+        flows.parent_completed(tx, key)
+    if on_finish & REMOVE_ON_COMPLETE:
+        remove(tx, [key])
+    return None
+
+
+def refusal(tx: Transaction, key: int, ref: Ref) -> PyQueueError:
+    """Why a worker's word about this job is not taken."""
+    run = finish.run_of(tx, key)
+    if run is None:
+        return JobNotFound(f"job {ref.id(tx)} does not exist; it was deleted, or its id is wrong.")
+    if run.state != ACTIVE:
+        found = STATES[run.state].value.capitalize()
+        return InvalidState(f"job {ref.id(tx)} is {found}; expected Active. Its run is over, so this changes nothing.")
+    return LeaseLost(
+        f"job {ref.id(tx)} was handed out again (lease {run.lease_token}; given {ref.lease}); "
+        "the later run decides. Send heartbeats, or pull with a longer lease_ms."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Ends a run as a failed attempt: another try later, or the dead letters.
+
+    Raises:
+        JobNotFound, InvalidState, LeaseLost.
+    """
+
+    ref: Ref
+    error: str
+    retry: bool = True
+    delay_ms: int | None = None
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> FailResult:
+        key = self.ref.key(tx)
+        run = require_run(tx, key, self.ref)
+        return fail_run(tx, key, run, self.error, Event.FAIL, retry=self.retry, delay_ms=self.delay_ms)
+
+
+def require_run(tx: Transaction, key: int, ref: Ref) -> Run:
+    """The run that a worker speaks for."""
+    run = finish.run_of(tx, key)
+    if run is None or run.state != ACTIVE or ref.lease not in (None, run.lease_token):
+        raise refusal(tx, key, ref)
+    return run
+
+
+def fail_run(
+    tx: Transaction,
+    key: int,
+    run: Run,
+    error: str,
+    event: Event,
+    *,
+    retry: bool = True,
+    delay_ms: int | None = None,
+) -> FailResult:
+    """Applies a failed attempt, whoever noticed it, and all that follows from it."""
+    extras = NO_EXTRAS if run.extras is None else msgspec.json.decode(run.extras, type=Extras)
+    outcome = decide_failure(tx.now_us, run, extras, retry=retry, delay_ms=delay_ms)
+    finish.end_run(tx, key, run, state=outcome.state, run_us=outcome.run_us, attempt=run.attempt + 1, error=error)
+    finish.record_attempt(tx, key, run, error)
+    tx.move(run.queue, ACTIVE, outcome.state)
+    tx.announce(Change(event, run.queue, (key,), outcome.state, error=error, worker_id=run.worker_id))
+    _after_run(tx, key, run, outcome)
+    if outcome.state == DLQ and extras.remove_on_fail:
+        remove(tx, [key])
+    return FailResult(
+        STATES[outcome.state],
+        outcome.state in (WAITING, DELAYED),
+        None if outcome.run_us is None else to_datetime(outcome.run_us),
+    )
+
+
+class Outcome(NamedTuple):
+    """Where a job goes when its run ends without success."""
+
+    state: int
+    run_us: int | None
+
+
+def decide_failure(now_us: int, run: Run, extras: Extras, *, retry: bool, delay_ms: int | None) -> Outcome:
+    """Where a job goes after a failed attempt. Pure but for the draw of the jitter."""
+    if run.cancel_us is not None:
+        return Outcome(CANCELLED, None)
+    attempt = run.attempt + 1
+    if not retry or attempt >= run.max_attempts:
+        return Outcome(DLQ, None)
+    if delay_ms is None:
+        delay_ms = next_delay_ms(attempt, kind=BACKOFFS[run.backoff], base_ms=run.backoff_delay_ms)
+        if extras.backoff_jitter:
+            delay_ms = with_jitter_ms(delay_ms, _draw)
+    return _later(now_us, delay_ms)
+
+
+def _later(now_us: int, delay_ms: int) -> Outcome:
+    return Outcome(DELAYED, now_us + delay_ms * 1_000) if delay_ms > 0 else Outcome(WAITING, None)
+
+
+def _after_run(tx: Transaction, key: int, run: Run, outcome: Outcome) -> None:
+    if outcome.state == WAITING:
+        tx.wake(run.queue, 1)
+    elif outcome.run_us is not None:
+        tx.due(outcome.run_us)
+    elif run.on_finish & HAS_CHILDREN:
+        flows.parent_ended(tx, key, outcome.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Gives a job back unfinished: no attempt is counted. One whose cancellation was asked for is cancelled.
+
+    Raises:
+        JobNotFound, InvalidState, LeaseLost.
+    """
+
+    ref: Ref
+    delay_ms: int = 0
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> None:
+        key = self.ref.key(tx)
+        run = require_run(tx, key, self.ref)
+        outcome = Outcome(CANCELLED, None) if run.cancel_us is not None else _later(tx.now_us, self.delay_ms)
+        finish.end_run(tx, key, run, state=outcome.state, run_us=outcome.run_us, attempt=run.attempt, error=None)
+        tx.move(run.queue, ACTIVE, outcome.state)
+        tx.announce(Change(Event.RELEASE, run.queue, (key,), outcome.state, worker_id=run.worker_id))
+        _after_run(tx, key, run, outcome)
+
+
+def remove(tx: Transaction, keys: Sequence[int]) -> int:
+    """Deletes finished or pending jobs with all that belongs to them; gives how many there were."""
+    deleted = finish.delete(tx, keys)
+    for key, queue, state in deleted:
+        tx.count(queue, state, -1)
+        tx.announce(Change(Event.DELETE, queue, (key,), None))
+    return len(deleted)

@@ -1,0 +1,65 @@
+"""Housekeeping as operations: one bounded transaction each, repeated by `core.housekeeper`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from pyqueue.core import limits
+from pyqueue.core.engine import lease, sweep
+from pyqueue.core.engine.finish import remove
+from pyqueue.core.store import claim, retention
+from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.transitions import Event
+
+
+class Swept(NamedTuple):
+    """What one sweep did; `is_full` when it stopped at its limit and there may be more."""
+
+    promoted: int
+    expired: int
+    stalled: int
+    timed_out: int
+    is_full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Does what has fallen due: delays, ttls, leases, timeouts; at most `limits.SWEEP_CHUNK` of each."""
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> Swept:
+        limit = limits.SWEEP_CHUNK
+        promoted, expired = sweep.due(tx, limit)
+        ended = lease.end_lapsed(tx, limit)
+        return Swept(
+            promoted,
+            expired,
+            sum(event is Event.STALL for event in ended),
+            sum(event is Event.TIMEOUT for event in ended),
+            limit in (promoted, expired, len(ended)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Removes finished jobs by key, as found by `outlived`; gives how many were still there."""
+
+    keys: tuple[int, ...]
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> int:
+        return remove(tx, self.keys)
+
+
+def is_anything_due(tx: Transaction) -> bool:
+    """Whether a sweep would find work; a read that takes microseconds and no lock."""
+    due_us = claim.next_due_us(tx)
+    return due_us is not None and due_us <= tx.now_us
+
+
+def outlived(tx: Transaction, *, after: int, keep_us: dict[int, int]) -> tuple[list[int], int | None]:
+    """The next finished jobs that retention may remove, and where to go on (None: at the end)."""
+    return retention.outlived(tx, after=after, keep_us=keep_us, examine=10 * limits.SWEEP_CHUNK)

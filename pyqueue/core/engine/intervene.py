@@ -1,0 +1,158 @@
+"""A person steps in: cancel, retry, delete, purge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pyqueue.core import limits
+from pyqueue.core.engine import flows
+from pyqueue.core.engine.finish import remove
+from pyqueue.core.errors import DuplicateKey, InvalidState, JobNotFound, StateError
+from pyqueue.core.job import Job
+from pyqueue.core.states import ACTIVE, BLOCKED, CANCELLED, COMPLETED, DLQ, STATES, WAITING, JobState
+from pyqueue.core.store import finish, insert, jobs, queues
+from pyqueue.core.store import flows as dependencies
+from pyqueue.core.store.transaction import Change, Transaction
+from pyqueue.core.transitions import Event
+
+
+def require_job(tx: Transaction, job_id: str) -> Job:
+    """The job of an id.
+
+    Raises:
+        JobNotFound.
+    """
+    job = jobs.get(tx, tx.key_of(job_id))
+    if job is None:
+        raise JobNotFound(f"job {job_id} does not exist; it was deleted, or its id is wrong.")
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Withdraws a job that has not started; asks the worker of an active one to stop. Gives the state after.
+
+    Raises:
+        JobNotFound, InvalidState (it has ended already).
+    """
+
+    job_id: str
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> JobState:
+        job = require_job(tx, self.job_id)
+        if job.state_code == ACTIVE:
+            finish.request_cancel(tx, job.key)
+            return JobState.ACTIVE
+        if job.state.is_terminal:
+            raise InvalidState(
+                f"job {self.job_id} is {job.state.value.capitalize()}; "
+                "expected Waiting, Delayed, or Blocked (or Active, to ask its worker to stop)."
+            )
+        finish.withdraw(tx, [job.key], None)
+        tx.move(job.queue, job.state_code, CANCELLED)
+        tx.announce(Change(Event.CANCEL, job.queue, (job.key,), CANCELLED))
+        flows.parent_ended(tx, job.key, CANCELLED)
+        return JobState.CANCELLED
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Sends a dead or cancelled job round again, with its attempts back at 0 and its history kept.
+
+    Raises:
+        JobNotFound, InvalidState (neither dead nor cancelled, or a parent is), DuplicateKey (another job holds
+            its unique key now).
+    """
+
+    job_id: str
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> None:
+        _retry(tx, require_job(tx, self.job_id))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDead:
+    """Retries up to `limits.SWEEP_CHUNK` dead letters of a queue with keys above `after`.
+
+    Gives how many were sent round again, and the last key looked at (None: there are no more).
+    """
+
+    queue: str
+    after: int
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> tuple[int, int | None]:
+        keys = queues.keys_in(tx, self.queue, DLQ, after=self.after, limit=limits.SWEEP_CHUNK)
+        retried = 0
+        for key in keys:
+            job = jobs.get(tx, key)
+            try:
+                retried += job is not None and _retry(tx, job)
+            except StateError:
+                continue  # A newer job holds its unique key, or a parent is dead: it stays where it is.
+        return retried, keys[-1] if keys else None
+
+
+def _retry(tx: Transaction, job: Job) -> bool:
+    if job.state_code not in (DLQ, CANCELLED):
+        raise InvalidState(f"job {job.id} is {job.state.value.capitalize()}; expected Dlq or Cancelled.")
+    if job.unique_key is not None:
+        for holder in insert.held_unique_keys(tx, job.queue, [job.unique_key]).values():
+            raise DuplicateKey(f"job {job.id} cannot be retried: job {tx.text_of(holder)} holds its unique key.")
+    parents = dependencies.parents_of(tx, job.key)
+    for parent, parent_state in parents:
+        if parent_state in (DLQ, CANCELLED):
+            raise InvalidState(
+                f"job {job.id} depends on job {tx.text_of(parent)}, which is {STATES[parent_state].value.capitalize()}; "
+                "retry that job first."
+            )
+    unfinished = sum(parent_state != COMPLETED for _, parent_state in parents)
+    state = finish.retry(tx, job.key, None if job.blocked_by is None else unfinished)
+    assert state in (WAITING, BLOCKED)
+    tx.move(job.queue, job.state_code, state)
+    tx.announce(Change(Event.RETRY, job.queue, (job.key,), state))
+    if state == WAITING:
+        tx.wake(job.queue, 1)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Removes a job that is not running, with its attempts and logs. Jobs that wait for it are cancelled.
+
+    Raises:
+        JobNotFound, InvalidState (it is active).
+    """
+
+    job_id: str
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> None:
+        job = require_job(tx, self.job_id)
+        if job.state_code == ACTIVE:
+            raise InvalidState(f"job {self.job_id} is Active; expected a job that is not running. Cancel it first.")
+        flows.parent_ended(tx, job.key, CANCELLED)
+        remove(tx, [job.key])
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Removes up to `limits.SWEEP_CHUNK` jobs of a queue in one state; gives how many."""
+
+    queue: str
+    state: int
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> int:
+        keys = queues.keys_in(tx, self.queue, self.state, after=0, limit=limits.SWEEP_CHUNK)
+        for key in keys:
+            flows.parent_ended(tx, key, CANCELLED)
+        return remove(tx, keys)

@@ -1,0 +1,85 @@
+"""A worker's signs of life, and what happens without them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pyqueue.core.clock import to_datetime
+from pyqueue.core.engine.finish import Ref, fail_run, refusal
+from pyqueue.core.errors import PyQueueError
+from pyqueue.core.job import HeartbeatResult
+from pyqueue.core.states import ACTIVE
+from pyqueue.core.store import finish, lease
+from pyqueue.core.store.finish import Run
+from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.transitions import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Extends leases, each by itself: gives the lease, or the error it was refused with, for each, in order."""
+
+    refs: tuple[Ref, ...]
+    lease_ms: int
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> list[HeartbeatResult | PyQueueError]:
+        keys = [ref.key(tx) for ref in self.refs]
+        until_us = tx.now_us + self.lease_ms * 1_000
+        leases = [(key, ref.lease) for key, ref in zip(keys, self.refs, strict=True)]
+        extended = lease.extend(tx, leases, until_us)
+        if extended:
+            tx.due(until_us)
+        return [
+            HeartbeatResult(to_datetime(extended[key][0]), extended[key][1])
+            if key in extended
+            else refusal(tx, key, ref)
+            for key, ref in zip(keys, self.refs, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Notes how far a run has come, with a message for the job's log. No sign of life: that is `Heartbeat`.
+
+    Raises:
+        JobNotFound, InvalidState, LeaseLost.
+    """
+
+    ref: Ref
+    percent: int
+    message: str | None
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> None:
+        key = self.ref.key(tx)
+        if not lease.report(tx, key, self.ref.lease, self.percent):
+            raise refusal(tx, key, self.ref)
+        if self.message is not None:
+            lease.add_log(tx, key, self.message)
+
+
+def end_lapsed(tx: Transaction, limit: int) -> Sequence[Event]:
+    """Fails the runs whose lease or timeout is over, up to `limit`; gives the event of each."""
+    events = []
+    for key in lease.lapsed(tx, limit):
+        run = finish.run_of(tx, key)
+        if run is None or run.state != ACTIVE:
+            continue  # Ended as a dependant of a job before it in this very sweep.
+        event, error = _verdict(tx, run)
+        fail_run(tx, key, run, error, event)
+        events.append(event)
+    return events
+
+
+def _verdict(tx: Transaction, run: Run) -> tuple[Event, str]:
+    if run.timeout_ms is not None and run.started_us is not None:
+        deadline_us = run.started_us + run.timeout_ms * 1_000
+        if tx.now_us >= deadline_us:
+            return Event.TIMEOUT, f"job timed out after {run.timeout_ms} ms"
+    worker = run.worker_id or "unnamed"
+    return Event.STALL, f"job stalled (no heartbeat): worker {worker} was not heard of before its lease ended"

@@ -1,0 +1,76 @@
+"""Pull: hand jobs to a worker, under a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from pyqueue.core import limits
+from pyqueue.core.engine import sweep
+from pyqueue.core.job import Job
+from pyqueue.core.states import ACTIVE, WAITING
+from pyqueue.core.store import claim, jobs
+from pyqueue.core.store.transaction import Change, Transaction
+from pyqueue.core.transitions import Event
+
+_ROUND: Final = 21  # position of `rank` in the rows of claim.ready
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Takes up to `count` jobs from `queues`, all it can from the first before it looks at the next.
+
+    A power failure may undo a claim: the job then waits again, as after a release.
+    """
+
+    queues: tuple[str, ...]
+    count: int
+    lease_ms: int
+    worker_id: str | None
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> list[Job]:
+        sweep.due(tx, limits.SWEEP_CHUNK)
+        taken: list[Job] = []
+        for queue in self.queues:
+            if len(taken) < self.count and not tx.queue(queue).pulls_paused:
+                taken += _take(tx, queue, self.count - len(taken), self.lease_ms, self.worker_id)
+        return jobs.with_details(tx, taken)
+
+
+def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:
+    rows = claim.ready(tx, queue, count)
+    if not rows:
+        return []
+    keys = [row[0] for row in rows]
+    until_us = tx.now_us + lease_ms * 1_000
+    claim.claim(tx, keys, worker_id=worker_id, until_us=until_us)
+    _advance_groups(tx, queue, rows)
+    tx.move(queue, WAITING, ACTIVE, len(keys))
+    tx.announce(Change(Event.PULL, queue, keys, ACTIVE, worker_id=worker_id))
+    tx.due(until_us)
+    return [_job(tx, queue, row, until_us, worker_id) for row in rows]
+
+
+def _advance_groups(tx: Transaction, queue: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    reached = max(row[_ROUND] for row in rows)
+    if reached > tx.queue(queue).round:
+        claim.advance_round(tx, queue, reached)
+
+
+def _job(tx: Transaction, queue: str, row: tuple[Any, ...], until_us: int, worker_id: str | None) -> Job:
+    """The job as the claim has left it, without reading it again."""
+    (key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, timeout_ms, expires_us,
+     unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by, token, progress,
+     last_error, _rank) = row  # fmt: skip
+    now_us = tx.now_us
+    if timeout_ms is not None:
+        until_us = min(until_us, now_us + timeout_ms * 1_000)
+        tx.due(until_us)
+    return Job(
+        tx.salt, key, queue, name, ACTIVE, priority, data, attempt, max_attempts, backoff, backoff_delay_ms,
+        timeout_ms, None, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras,
+        blocked_by, token + 1, until_us, worker_id, None, now_us, None, None, now_us, progress, None, last_error,
+    )  # fmt: skip

@@ -1,0 +1,212 @@
+"""Push: store new jobs, all of one call or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pyqueue.core import validate
+from pyqueue.core.errors import DuplicateKey, PyQueueError, QueuePaused, ValidationError
+from pyqueue.core.options import NewJob, Settings
+from pyqueue.core.states import BLOCKED, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
+from pyqueue.core.store import insert
+from pyqueue.core.store.transaction import Change, Transaction
+from pyqueue.core.transitions import Event
+
+REMOVE_ON_COMPLETE = 1
+HAS_CHILDREN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Stores `jobs` in `queue`; gives their keys, in order.
+
+    Raises:
+        QueuePaused, DuplicateKey, ValidationError (a parent cannot complete), JobNotFound (a parent).
+    """
+
+    queue: str
+    jobs: tuple[NewJob, ...]
+
+    durable: ClassVar[bool] = True
+
+    @property
+    def merges(self) -> bool:
+        """Plain jobs need no look-ups, so pushes of them can share one INSERT."""
+        return all(job.settings is None for job in self.jobs)
+
+    def run(self, tx: Transaction) -> range:
+        _require_open(tx, self.queue)
+        _require_unique(tx, self.queue, self.jobs)
+        parents = [_parents(tx, job.settings) for job in self.jobs]
+        first = tx.allocate(len(self.jobs))
+        keys = range(first, first + len(self.jobs))
+        _store_plain(tx, self.queue, keys, self.jobs)
+        _store_with_settings(tx, self.queue, keys, self.jobs, parents)
+        return keys
+
+    @classmethod
+    def run_together(cls, tx: Transaction, operations: Sequence[Push]) -> list[range | PyQueueError]:
+        """Plain pushes of any queues: one INSERT for all."""
+        outcomes: list[range | PyQueueError] = []
+        rows: list[tuple[Any, ...]] = []
+        for operation in operations:
+            try:
+                _require_open(tx, operation.queue)
+            except QueuePaused as error:
+                outcomes.append(error)
+                continue
+            first = tx.allocate(len(operation.jobs))
+            keys = range(first, first + len(operation.jobs))
+            rows += _plain_rows(tx, operation.queue, keys, operation.jobs)
+            _note(tx, operation.queue, WAITING, keys)
+            outcomes.append(keys)
+        insert.insert_plain(tx, rows)
+        return outcomes
+
+
+def _require_open(tx: Transaction, queue: str) -> None:
+    if tx.queue(queue).pushes_paused:
+        raise QueuePaused(
+            f"queue {queue!r} is paused and refuses new jobs; resume it with resume({queue!r}), or try again later."
+        )
+
+
+def _require_unique(tx: Transaction, queue: str, jobs: Sequence[NewJob]) -> None:
+    wanted = [job.settings.unique_key for job in jobs if job.settings and job.settings.unique_key]
+    if not wanted:
+        return
+    seen: set[str] = set()
+    for unique_key in wanted:
+        if unique_key in seen:
+            raise DuplicateKey(
+                f"unique key {validate.shown(unique_key)} stands twice in one batch; expected each key once."
+            )
+        seen.add(unique_key)
+    for unique_key, holder in insert.held_unique_keys(tx, queue, wanted).items():
+        raise DuplicateKey(
+            f"unique key {validate.shown(unique_key)} is held by job {tx.text_of(holder)} of queue {queue!r}; "
+            "wait for that job to finish, cancel it, or use another key."
+        )
+
+
+def _parents(tx: Transaction, settings: Settings | None) -> dict[int, int]:
+    """The parents of a job and their states; each must exist and still be able to complete."""
+    if settings is None or not settings.depends_on:
+        return {}
+    keys = {tx.key_of(job_id): job_id for job_id in settings.depends_on}
+    states = insert.parent_states(tx, list(keys))
+    for key, job_id in keys.items():
+        state = states.get(key)
+        if state is None:
+            raise ValidationError(f"depends_on names job {job_id}, which does not exist; expected ids of stored jobs.")
+        if state in (DLQ, CANCELLED):
+            raise ValidationError(
+                f"depends_on names job {job_id}, which is {STATES[state]} and will not complete; "
+                "retry that job first, or leave it out."
+            )
+    return states
+
+
+def _store_plain(tx: Transaction, queue: str, keys: range, jobs: Sequence[NewJob]) -> None:
+    plain = [(key, job) for key, job in zip(keys, jobs, strict=True) if job.settings is None]
+    if plain:
+        plain_keys = keys if len(plain) == len(jobs) else [key for key, _ in plain]
+        insert.insert_plain(tx, _plain_rows(tx, queue, plain_keys, [job for _, job in plain]))
+        _note(tx, queue, WAITING, plain_keys)
+
+
+def _plain_rows(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob]) -> list[tuple[Any, ...]]:
+    rank = _own_turn(tx, queue)
+    return [(key, queue, job.name, job.priority, rank, job.data_json) for key, job in zip(keys, jobs, strict=True)]
+
+
+def _store_with_settings(
+    tx: Transaction, queue: str, keys: range, jobs: Sequence[NewJob], parents: Sequence[dict[int, int]]
+) -> None:
+    rows, tags, dependencies = [], [], []
+    turns: dict[str, int] = {}
+    for key, job, its_parents in zip(keys, jobs, parents, strict=True):
+        settings = job.settings
+        if settings is None:
+            continue
+        unfinished = sum(state != COMPLETED for state in its_parents.values())
+        rank = _rank(tx, queue, key, settings, turns)
+        rows.append(_row(tx, queue, key, job, settings, rank, unfinished if its_parents else None))
+        tags += [(tag, key) for tag in settings.tags]
+        dependencies += [(key, parent) for parent in its_parents]
+    if rows:
+        insert.insert(tx, rows)
+        insert.insert_tags(tx, tags)
+        insert.insert_parents(tx, dependencies)
+
+
+def _row(
+    tx: Transaction, queue: str, key: int, job: NewJob, settings: Settings, rank: int, blocked_by: int | None
+) -> tuple[Any, ...]:
+    run_us = settings.run_us if settings.delay_us is None else tx.now_us + settings.delay_us
+    state = BLOCKED if blocked_by else WAITING if run_us is None else DELAYED
+    ttl_ms = settings.extras.ttl_ms
+    expires_us = None if ttl_ms is None else tx.now_us + ttl_ms * 1_000
+    _note(tx, queue, state, (key,), due_us=run_us)
+    if expires_us is not None:
+        tx.due(expires_us)
+    return (
+        key,
+        queue,
+        job.name,
+        job.priority,
+        rank,
+        job.data_json,
+        state,
+        settings.max_attempts,
+        settings.backoff,
+        settings.backoff_delay_ms,
+        settings.timeout_ms,
+        run_us,
+        expires_us,
+        settings.unique_key,
+        settings.group_id,
+        settings.flow_id,
+        settings.custom_id,
+        settings.tags_json,
+        settings.metadata_json,
+        settings.extras_json,
+        blocked_by,
+        REMOVE_ON_COMPLETE if settings.extras.remove_on_complete else 0,
+    )
+
+
+def _rank(tx: Transaction, queue: str, key: int, settings: Settings, turns: dict[str, int]) -> int:
+    """The place of a job among those of its queue and priority; the lower is pulled first.
+
+    lifo: −key, so the newest is first, and before all others. Groups take turns by
+    start-time fair queueing (Goyal, Vin, Cheng, 1996): each job of a group takes part in
+    a later round than the one before it; pulling a job of a round moves the queue's round up
+    to it. A job without a group counts as a group of its own.
+    """
+    if settings.extras.lifo:
+        return -key
+    group_id = settings.group_id
+    if group_id is None:
+        return _own_turn(tx, queue)
+    if group_id not in turns:
+        turns[group_id] = max(tx.queue(queue).round, insert.last_rank(tx, queue, group_id))
+    turns[group_id] += 1
+    return turns[group_id]
+
+
+def _own_turn(tx: Transaction, queue: str) -> int:
+    """The next round; 0 as long as the queue has never seen a group."""
+    current = tx.queue(queue).round
+    return current + 1 if current else 0
+
+
+def _note(tx: Transaction, queue: str, state: int, keys: Sequence[int], due_us: int | None = None) -> None:
+    tx.count(queue, state, len(keys))
+    tx.announce(Change(Event.PUSH, queue, keys, state))
+    if state == WAITING:
+        tx.wake(queue, len(keys))
+    elif state == DELAYED and due_us is not None:
+        tx.due(due_us)

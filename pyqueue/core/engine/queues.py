@@ -1,0 +1,59 @@
+"""Queues as a whole: counted, paused, resumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pyqueue.core.job import QueueCounts, QueueInfo
+from pyqueue.core.states import STATES, WAITING
+from pyqueue.core.store import queues
+from pyqueue.core.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stops pushes to a queue, pulls from it, or both, until `Resume`. Kept in the database."""
+
+    queue: str
+    pushes: bool
+    pulls: bool
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> None:
+        queues.pause(tx, self.queue, pushes=self.pushes, pulls=self.pulls)
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Ends every pause of a queue; waiting pulls are told."""
+
+    queue: str
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> None:
+        queues.resume(tx, self.queue)
+        tx.wake(self.queue, max(1, queues.counts(tx, self.queue).get(WAITING, 0)))
+
+
+def stats(tx: Transaction, queue: str) -> QueueCounts:
+    """Counts of one queue; all zero for a name that no job carries."""
+    return _counts(queues.counts(tx, queue))
+
+
+def overview(tx: Transaction) -> list[QueueInfo]:
+    """Every queue that has jobs or is paused, by name."""
+    by_queue: dict[str, dict[int, int]] = {}
+    for queue, state, jobs in queues.all_counts(tx):
+        by_queue.setdefault(queue, {})[state] = jobs
+    pauses = queues.pauses(tx)
+    return [
+        QueueInfo(name, _counts(by_queue.get(name, {})), *pauses.get(name, (False, False)))
+        for name in sorted(by_queue.keys() | pauses.keys())
+    ]
+
+
+def _counts(by_state: dict[int, int]) -> QueueCounts:
+    return QueueCounts(**{STATES[state].value: jobs for state, jobs in by_state.items()})

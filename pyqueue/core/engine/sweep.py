@@ -1,0 +1,56 @@
+"""What falls due by itself: delays that end, jobs that expire, leases that lapse, old jobs to remove.
+
+Each function does a bounded piece of work in the caller's transaction and says how much it did.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pyqueue.core.engine import flows
+from pyqueue.core.engine.push import HAS_CHILDREN
+from pyqueue.core.states import CANCELLED, DELAYED, WAITING
+from pyqueue.core.store import claim, finish
+from pyqueue.core.store.transaction import Change, Transaction
+from pyqueue.core.transitions import Event
+
+EXPIRED: Final = "expired: not started within its ttl_ms"
+
+
+def due(tx: Transaction, limit: int) -> tuple[int, int]:
+    """Ends delays and lives that are over, up to `limit` of each; gives how many were promoted and expired.
+
+    Every pull does this first, so that neither waits for housekeeping.
+    """
+    promotable, expirable = claim.anything_due(tx)
+    expired = expire(tx, limit) if expirable else 0
+    return (promote(tx, limit) if promotable else 0), expired
+
+
+def promote(tx: Transaction, limit: int) -> int:
+    """delayed → waiting."""
+    promoted = claim.promote(tx, limit)
+    for queue, keys in _by_queue(promoted).items():
+        tx.move(queue, DELAYED, WAITING, len(keys))
+        tx.announce(Change(Event.PROMOTE, queue, keys, WAITING))
+        tx.wake(queue, len(keys))
+    return len(promoted)
+
+
+def expire(tx: Transaction, limit: int) -> int:
+    """waiting, delayed, blocked → cancelled, where the ttl is over."""
+    rows = claim.expired(tx, limit)
+    finish.withdraw(tx, [row[0] for row in rows], EXPIRED)
+    for key, queue, state, on_finish in rows:
+        tx.move(queue, state, CANCELLED)
+        tx.announce(Change(Event.EXPIRE, queue, (key,), CANCELLED, error=EXPIRED))
+        if on_finish & HAS_CHILDREN:
+            flows.parent_ended(tx, key, CANCELLED)
+    return len(rows)
+
+
+def _by_queue(rows: list[tuple[int, str]]) -> dict[str, list[int]]:
+    queues: dict[str, list[int]] = {}
+    for key, queue in rows:
+        queues.setdefault(queue, []).append(key)
+    return queues

@@ -1,0 +1,65 @@
+"""`queue.on(connection)`: the same calls inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, Unpack
+
+from pyqueue.core import ids
+from pyqueue.core.engine.finish import Ack
+from pyqueue.core.handle.producing import push_of, push_of_many
+from pyqueue.core.handle.refs import JobOrId, ack_item, ref_of, result_text
+from pyqueue.core.handle.runtime import Runtime
+from pyqueue.core.job import AckResult, JobOptions
+from pyqueue.core.store.joined import JoinedTransaction
+from pyqueue.core.store.operation import Operation
+
+R = TypeVar("R")
+
+
+class BoundQueue:
+    """A queue bound to an open transaction of the caller. It lives no longer than that transaction.
+
+    Nothing is visible to others, and no worker is woken, before the caller commits; a rollback takes
+    everything back. An operation that raises leaves the caller's transaction as it was before it.
+    """
+
+    def __init__(self, runtime: Runtime, transaction: JoinedTransaction) -> None:
+        self._runtime = runtime
+        self._transaction = transaction
+
+    def push(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
+        """`PyQueue.push` in the caller's transaction. The id is known at once, the job there at the commit."""
+        [key] = self._run(push_of(queue, name, data, options))
+        return ids.to_text(key, self._transaction.salt())
+
+    def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+        """`PyQueue.push_many` in the caller's transaction."""
+        operation = push_of_many(queue, jobs)
+        keys = self._run(operation) if operation.jobs else ()
+        return [ids.to_text(key, self._transaction.salt()) for key in keys]
+
+    def ack(self, job: JobOrId, result: Any = None, *, lease: int | None = None) -> None:
+        """`PyQueue.ack` in the caller's transaction: what the job did and that it is done are one."""
+        [error] = self._run(Ack(((ref_of(job, lease), result_text(result)),)))
+        if error is not None:
+            raise error
+
+    def ack_many(self, items: Iterable[JobOrId | tuple[JobOrId, Any]]) -> list[AckResult]:
+        """`PyQueue.ack_many` in the caller's transaction."""
+        operation = Ack(tuple(map(ack_item, items)))
+        if not operation.items:
+            return []
+        salt = self._transaction.salt()
+        return [
+            AckResult(ref.job if isinstance(ref.job, str) else ids.to_text(ref.job, salt), error is None, error)
+            for (ref, _), error in zip(operation.items, self._run(operation), strict=True)
+        ]
+
+    def _run(self, operation: Operation[R]) -> R:
+        return self._transaction.run(operation, self._runtime.after_commit)
+
+
+def bind(runtime: Runtime, connection: Any) -> BoundQueue:
+    """The queue on the caller's connection."""
+    return BoundQueue(runtime, JoinedTransaction(runtime.store, connection))

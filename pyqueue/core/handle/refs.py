@@ -1,0 +1,54 @@
+"""How callers name jobs, turned into what the engine expects."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from pyqueue.core import limits, validate
+from pyqueue.core.engine.finish import Ref
+from pyqueue.core.errors import ValidationError
+from pyqueue.core.job import Job
+
+JobOrId = Job | str
+
+
+def ref_of(job: JobOrId, lease: int | None = None) -> Ref:
+    """A job with the lease it carries, or an id with the lease given (None: whichever run is active)."""
+    if isinstance(job, Job):
+        return Ref(job.key, job.lease if lease is None else lease)
+    return Ref(job_id(job), lease)
+
+
+def job_id(job: object) -> str:
+    """The id text of a job or id."""
+    if isinstance(job, Job):
+        return job.id
+    if isinstance(job, str):
+        return job
+    raise ValidationError(f"job {validate.shown(job)}; expected a Job or the id text that push() returned.")
+
+
+def ack_item(item: object) -> tuple[Ref, str | None]:
+    """An item of `ack_many`: a Job, an id, or a pair of one of these and a result."""
+    if isinstance(item, tuple):
+        if len(item) != 2:
+            raise ValidationError(f"ack_many got a tuple of {len(item)}; expected (job, result).")
+        job, result = item
+        return ref_of(job), result_text(result)
+    if isinstance(item, Job | str):
+        return ref_of(item), None
+    raise ValidationError(f"ack_many got {validate.shown(item)}; expected a Job, an id, or a pair (job, result).")
+
+
+def result_text(result: Any) -> str | None:
+    """A result as it is stored; None stays null."""
+    return None if result is None else validate.json_text(result, "result", limits.RESULT_BYTES_MAX)
+
+
+def error_of(error: object) -> str:
+    """The text of a failure: a string as given, an exception as its traceback, cut to the limit."""
+    if isinstance(error, BaseException):
+        text = "".join(traceback.format_exception(error)).rstrip()
+        return validate.cut(text, limits.ERROR_BYTES_MAX).replace("\0", "\ufffd")
+    return validate.error_text(error)

@@ -1,0 +1,139 @@
+"""What a handle is made of, wired together: store, committer, wake-ups, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pyqueue.core import ids
+from pyqueue.core.announcer import Announcer
+from pyqueue.core.clock import Clock
+from pyqueue.core.errors import QueueClosed
+from pyqueue.core.states import COMPLETED
+from pyqueue.core.store import fork
+from pyqueue.core.store.committer import Committer
+from pyqueue.core.store.operation import Operation
+from pyqueue.core.store.sqlite import Durability, SqliteStore
+from pyqueue.core.store.transaction import Effects, Transaction
+from pyqueue.core.store.wakeup import Wakeups, job_topic
+
+R = TypeVar("R")
+
+# Reads of event loops run here: never in the loop's default pool, which user code may fill.
+_READ_THREADS = 2
+_ALL_WAITERS = 1_000_000
+
+
+class Runtime:
+    """Runs operations and queries, for threads and for event loops."""
+
+    def __init__(self, path: str, *, durability: Durability, clock: Clock, sender: Any) -> None:
+        self.clock = clock
+        self.store = SqliteStore(path, durability=durability, clock=clock)
+        self.wakeups = Wakeups(self.store.data_version)
+        self.announcer = Announcer(sender)
+        self._committer = Committer(self.store, self.after_commit)
+        self._due_listeners: list[Callable[[int], None]] = []
+        self._is_closed = False
+        self.after_fork(is_child=False)
+        fork.watch(self)
+
+    def after_fork(self, *, is_child: bool = True) -> None:
+        """Begins afresh in a forked child."""
+        self._mutex = threading.Lock()
+        self._readers: ThreadPoolExecutor | None = None
+        if is_child:
+            for part in (self.store, self.wakeups, self.announcer, self._committer):
+                part.after_fork()
+            self._due_listeners.clear()
+
+    def write(self, operation: Operation[R]) -> R:
+        """Runs an operation; it is committed when this returns."""
+        return self._committer.submit(operation)
+
+    async def awrite(self, operation: Operation[R]) -> R:
+        return await self._committer.asubmit(operation)
+
+    def read(self, query: Callable[[Transaction], R]) -> R:
+        """Runs a query on one snapshot."""
+        self._require_open()
+        return self.store.read(query)
+
+    async def aread(self, query: Callable[[Transaction], R]) -> R:
+        self._require_open()
+        with self._mutex:
+            if self._readers is None:
+                self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="pyqueue-read")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.store.read, query)
+
+    async def arun(self, function: Callable[[], R]) -> R:
+        """Runs a function that may block for long on a thread of its own."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+
+        def run() -> None:
+            try:
+                result = function()
+            except BaseException as error:
+                loop.call_soon_threadsafe(_settle, future.set_exception, error, future)
+            else:
+                loop.call_soon_threadsafe(_settle, future.set_result, result, future)
+
+        threading.Thread(target=run, name="pyqueue-blocking", daemon=True).start()
+        return await future
+
+    def after_commit(self, effects: Effects) -> None:
+        """Wakes and announces what a committed transaction has changed."""
+        if self.wakeups.is_anyone_waiting:
+            self.wakeups.notify(effects.wakes | _ended(effects))
+        if effects.due_us is not None:
+            for listener in self._due_listeners:
+                listener(effects.due_us)
+        if effects.changes:
+            self.announcer.announce(effects.changes, salt=self.store.salt, at_us=self.clock.now_us())
+
+    def key_of(self, job_id: str) -> int:
+        """The key of an id text, by arithmetic."""
+        return ids.to_key(job_id, self.store.salt)
+
+    def text_of(self, key: int) -> str:
+        return ids.to_text(key, self.store.salt)
+
+    def on_due(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Calls `listener` with each new moment at which something falls due; gives a function that ends it."""
+        self._due_listeners.append(listener)
+        return lambda: self._due_listeners.remove(listener) if listener in self._due_listeners else None
+
+    def close(self) -> None:
+        """Commits and announces what was begun, then lets go of everything. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._committer.close()
+        self.wakeups.close()
+        self.announcer.drain(5.0)
+        if self._readers is not None:
+            self._readers.shutdown(wait=True)
+        self.store.close()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise QueueClosed("this queue handle was closed; open a new PyQueue on the same path.")
+
+
+def _ended(effects: Effects) -> dict[str, int]:
+    """The topics of the jobs that came to an end, with more waiters than a job can have."""
+    return {
+        job_topic(key): _ALL_WAITERS
+        for change in effects.changes
+        if change.state is None or change.state >= COMPLETED
+        for key in change.keys
+    }
+
+
+def _settle(setter: Callable[[Any], None], outcome: Any, future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        setter(outcome)

@@ -1,0 +1,161 @@
+"""Waiting: for jobs to pull, and for a job to finish. An idle wait reads, and never writes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pyqueue.core.engine.intervene import require_job
+from pyqueue.core.engine.pull import Pull
+from pyqueue.core.errors import JobCancelled, JobFailed, WaitTimeout
+from pyqueue.core.handle.runtime import Runtime
+from pyqueue.core.job import Job
+from pyqueue.core.states import JobState
+from pyqueue.core.store import claim
+from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.store.wakeup import Waiter, job_topic
+
+_FOREVER = float("inf")
+# threading and asyncio refuse to wait for infinity; an hour later we look once more.
+_LONGEST_SECONDS = 3_600.0
+
+
+def pull(runtime: Runtime, operation: Pull, wait_ms: float, is_over: Callable[[], bool] = lambda: False) -> list[Job]:
+    """Waits up to `wait_ms` for jobs and takes them; an empty list if none came, or the wait `is_over`.
+
+    `is_over` is looked at whenever the wait is woken, if only by `Wakeups.notify_all`.
+    """
+    deadline = time.monotonic() + wait_ms / 1_000
+    while operation.count and time.monotonic() < deadline:
+        woken = threading.Event()
+        waiter = Waiter(operation.queues, woken.set)
+        runtime.wakeups.add(waiter)
+        try:
+            if is_over():
+                return []
+            seconds = runtime.read(lambda tx: _seconds_to_wait(tx, operation))
+            if seconds > 0:
+                woken.wait(_bounded(seconds, deadline))
+        finally:
+            runtime.wakeups.remove(waiter)
+        jobs = runtime.write(operation) if _is_worth_a_try(waiter, seconds, deadline) else []
+        if jobs:
+            return jobs
+    return []
+
+
+async def apull(runtime: Runtime, operation: Pull, wait_ms: int) -> list[Job]:
+    """`pull` for event loops."""
+    deadline = time.monotonic() + wait_ms / 1_000
+    while operation.count and time.monotonic() < deadline:
+        woken = asyncio.Event()
+        waiter = Waiter(operation.queues, _setter(woken))
+        runtime.wakeups.add(waiter)
+        try:
+            seconds = await runtime.aread(lambda tx: _seconds_to_wait(tx, operation))
+            if seconds > 0:
+                await _wait(woken, _bounded(seconds, deadline))
+        except asyncio.CancelledError:
+            if waiter.is_woken:  # The job it was woken for must not lie there while others sleep.
+                runtime.wakeups.notify(dict.fromkeys(operation.queues, 1))
+            raise
+        finally:
+            runtime.wakeups.remove(waiter)
+        jobs = await runtime.awrite(operation) if _is_worth_a_try(waiter, seconds, deadline) else []
+        if jobs:
+            return jobs
+    return []
+
+
+def wait_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
+    """Waits until the job has finished; gives its result, or raises what it came to instead."""
+    deadline = _FOREVER if timeout is None else time.monotonic() + timeout
+    while True:
+        woken = threading.Event()
+        waiter = _waiter_for(runtime, job_id, woken.set)
+        try:
+            job = runtime.read(lambda tx: require_job(tx, job_id))
+            if job.state.is_terminal:
+                return _result_of(job)
+            _require_time(job, deadline)
+            woken.wait(_bounded(_FOREVER, deadline))
+        finally:
+            runtime.wakeups.remove(waiter)
+
+
+async def await_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
+    """`wait_for` for event loops."""
+    deadline = _FOREVER if timeout is None else time.monotonic() + timeout
+    while True:
+        woken = asyncio.Event()
+        waiter = _waiter_for(runtime, job_id, _setter(woken))
+        try:
+            job = await runtime.aread(lambda tx: require_job(tx, job_id))
+            if job.state.is_terminal:
+                return _result_of(job)
+            _require_time(job, deadline)
+            await _wait(woken, _bounded(_FOREVER, deadline))
+        finally:
+            runtime.wakeups.remove(waiter)
+
+
+def _seconds_to_wait(tx: Transaction, operation: Pull) -> float:
+    """0 when there may be something to take, else the time until the next delay ends."""
+    open_queues = [queue for queue in operation.queues if not tx.queue(queue).pulls_paused]
+    is_ready, due_us = claim.look(tx, open_queues)
+    if is_ready:
+        return 0.0
+    return _FOREVER if due_us is None else max(0.0, (due_us - tx.now_us) / 1_000_000)
+
+
+def _is_worth_a_try(waiter: Waiter, seconds: float, deadline: float) -> bool:
+    """Woken, or something was there or has come due; not when merely the time was up."""
+    return waiter.is_woken or seconds == 0 or time.monotonic() < deadline
+
+
+def _bounded(seconds: float, deadline: float) -> float:
+    return min(seconds, max(0.0, deadline - time.monotonic()), _LONGEST_SECONDS)
+
+
+def _waiter_for(runtime: Runtime, job_id: str, wake: Callable[[], None]) -> Waiter:
+    waiter = Waiter((job_topic(runtime.key_of(job_id)),), wake)
+    runtime.wakeups.add(waiter)
+    return waiter
+
+
+def _result_of(job: Job) -> Any:
+    if job.state is JobState.COMPLETED:
+        return job.result
+    if job.state is JobState.DLQ:
+        raise JobFailed(
+            f"job {job.id} has used up its attempts ({job.attempt} of {job.max_attempts}): {job.last_error}"
+        )
+    raise JobCancelled(f"job {job.id} was cancelled{f': {job.last_error}' if job.last_error else ''}.")
+
+
+def _require_time(job: Job, deadline: float) -> None:
+    if time.monotonic() >= deadline:
+        raise WaitTimeout(
+            f"job {job.id} is {job.state} and has not finished in time; it goes on. Wait again, or longer."
+        )
+
+
+def _setter(event: asyncio.Event) -> Callable[[], None]:
+    """A function that sets the event from any thread, also when its loop is gone."""
+    loop = asyncio.get_running_loop()
+
+    def set_event() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(event.set)
+
+    return set_event
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,107 @@
+"""Running a worker on a handle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyqueue.core.engine.pull import Pull
+from pyqueue.core.handle import waiting
+from pyqueue.core.handle.consuming import Consuming
+from pyqueue.core.housekeeper import Housekeeper
+from pyqueue.core.job import HousekeepingReport, Job
+from pyqueue.core.worker.worker import GRACE_MS_DEFAULT, PREFETCH_MS_DEFAULT, Worker, WorkerReport
+
+_FOREVER_MS = float("inf")
+
+
+class Working(Consuming):
+    """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
+
+    _housekeeper: Housekeeper
+    _housekeeping: threading.Lock
+
+    def housekeep(self) -> HousekeepingReport:
+        """Does now what housekeeping would: ends delays, ttls, leases and timeouts that are over, removes old jobs."""
+        return self._housekeeper.run_once()
+
+    async def ahousekeep(self) -> HousekeepingReport:
+        """`housekeep` for event loops."""
+        return await self._runtime.arun(self._housekeeper.run_once)
+
+    def start_housekeeping(self) -> None:
+        """Starts a thread that does `housekeep` whenever something is due. It stops with `close`. Idempotent."""
+        with self._housekeeping:
+            self._housekeeper.start()
+
+    def worker(
+        self,
+        queues: str | Sequence[str],
+        handler: Callable[[Job], Any],
+        *,
+        concurrency: int = 1,
+        lease_ms: int | None = None,
+        burst: bool = False,
+        worker_id: str | None = None,
+        grace_ms: int = GRACE_MS_DEFAULT,
+        prefetch_ms: int = PREFETCH_MS_DEFAULT,
+    ) -> Worker:
+        """A worker that has not started: call its `run`, and from elsewhere its `stop`. See `run_worker`."""
+        checked = self._pull_of(queues, 1, lease_ms, worker_id)
+        return Worker(
+            self,
+            checked.queues,
+            handler,
+            concurrency=concurrency,
+            lease_ms=checked.lease_ms,
+            burst=burst,
+            worker_id=worker_id,
+            grace_ms=grace_ms,
+            prefetch_ms=prefetch_ms,
+        )
+
+    def run_worker(
+        self,
+        queues: str | Sequence[str],
+        handler: Callable[[Job], Any],
+        *,
+        concurrency: int = 1,
+        lease_ms: int | None = None,
+        burst: bool = False,
+        worker_id: str | None = None,
+        grace_ms: int = GRACE_MS_DEFAULT,
+        prefetch_ms: int = PREFETCH_MS_DEFAULT,
+    ) -> WorkerReport:
+        """Runs `handler(job)` on the jobs of `queues` (in order of preference) until told to stop.
+
+        A plain handler runs on `concurrency` threads, an `async def` one as that many tasks on
+        one event loop. What it returns (JSON) becomes the job's result; what it raises is a
+        failed attempt, with the traceback in `last_error`. Leases are kept alive whatever the
+        handler does. Called in the main thread, SIGTERM and SIGINT end it: the first lets running
+        jobs finish for up to `grace_ms`, the second, or the end of that time, gives them back.
+
+        `burst`: return when nothing is ready. `prefetch_ms`: how long a claimed job may wait for a
+        free place here while another worker might be idle. Database trouble is waited out.
+        """
+        return self.worker(
+            queues,
+            handler,
+            concurrency=concurrency,
+            lease_ms=lease_ms,
+            burst=burst,
+            worker_id=worker_id,
+            grace_ms=grace_ms,
+            prefetch_ms=prefetch_ms,
+        ).run()
+
+    def pull_until(
+        self, is_over: Callable[[], bool], queues: Sequence[str], /, *, count: int, lease_ms: int, worker_id: str
+    ) -> list[Job]:
+        """`pull` that waits until there are jobs, or `is_over()` after a `wake_pulls()`. For workers."""
+        operation = Pull(tuple(queues), count, lease_ms, worker_id)
+        return self._runtime.write(operation) or waiting.pull(self._runtime, operation, _FOREVER_MS, is_over)
+
+    def wake_pulls(self) -> None:
+        """Makes every waiting pull of this handle look again."""
+        self._runtime.wakeups.notify_all()

@@ -1,0 +1,89 @@
+"""Job ids: a 63-bit integer inside, a UUIDv7 outside, and no look-up between the two.
+
+The integer is `(created_ms << 21) | sequence`: the row's primary key and the order
+of creation. The text form is a UUIDv7 (RFC 9562 §5.7) with the same milliseconds,
+the 21 bits of the sequence in the first random bits, and in the last 53 a salt that
+is drawn once per database. So an id is turned into a key by arithmetic alone, and
+an id of another database is recognised as foreign.
+
+    0                48   52           64 66        75                      128
+    | unix_ts_ms     | 7  | seq 20..9  |10| seq 8..0 | salt of the database   |
+
+Ids say when a job was made and can be guessed from one another: they are names, not secrets.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+from pyqueue.core.errors import JobNotFound, ValidationError
+
+SEQUENCE_BITS: Final = 21
+_SALT_BITS: Final = 53
+_SALT_MASK: Final = (1 << _SALT_BITS) - 1
+_LOW_SEQUENCE_BITS: Final = 9
+_VERSION_AND_VARIANT: Final = (7 << 76) | (2 << 62)
+
+# Lenient on input, as the wire format asks: hyphens optional, braces and urn:uuid: accepted.
+_UUID: Final = re.compile(
+    r"(?:urn:uuid:)?\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?",
+    re.IGNORECASE,
+)
+
+
+def new_salt() -> int:
+    """A salt for a new database: 53 random bits."""
+    return secrets.randbits(_SALT_BITS)
+
+
+def first_key(now_us: int) -> int:
+    """The lowest key of the millisecond that `now_us` lies in."""
+    return (now_us // 1_000) << SEQUENCE_BITS
+
+
+def created_us(key: int) -> int:
+    """The time at which the job was made, to the millisecond."""
+    return (key >> SEQUENCE_BITS) * 1_000
+
+
+def to_text(key: int, salt: int) -> str:
+    """The UUIDv7 of a key: lower case, hyphenated."""
+    sequence = key & 0x1FFFFF
+    number = (
+        (key >> SEQUENCE_BITS) << 80
+        | _VERSION_AND_VARIANT
+        | (sequence >> _LOW_SEQUENCE_BITS) << 64
+        | (sequence & 0x1FF) << _SALT_BITS
+        | salt
+    )
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def to_key(text: str, salt: int) -> int:
+    """The key of a UUIDv7 made by `to_text` with the same salt.
+
+    Raises:
+        ValidationError: `text` is not a UUID.
+        JobNotFound: it is one, but was not made by this database.
+    """
+    match = _UUID.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValidationError(
+            f"job id {_shown(text)} is not a UUID; expected the text that push() returned, "
+            "such as '0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e'."
+        )
+    number = int("".join(match.groups()), 16)
+    sequence = (number >> 64 & 0xFFF) << _LOW_SEQUENCE_BITS | number >> _SALT_BITS & 0x1FF
+    key = (number >> 80) << SEQUENCE_BITS | sequence
+    # A key beyond 63 bits cannot be ours: the comparison below then differs in version or time.
+    if key >= 1 << 63 or number & _SALT_MASK != salt or number >> 62 & 3 != 2 or number >> 76 & 15 != 7:
+        raise JobNotFound(f"job {text} is not known here; expected an id made by this database.")
+    return key
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."

@@ -1,0 +1,296 @@
+"""What crosses the border of the engine: jobs and the results of operations, all frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypedDict
+
+import msgspec
+
+from pyqueue.core import ids
+from pyqueue.core.backoff import BACKOFFS, Backoff
+from pyqueue.core.clock import to_datetime
+from pyqueue.core.errors import PyQueueError
+from pyqueue.core.states import ACTIVE, STATES, JobState
+
+
+class JobOptions(TypedDict, total=False):
+    """How a job is run: the keyword arguments of `push`, and keys of the mappings of `push_many`.
+
+    None means "not given" everywhere. Times in milliseconds.
+    """
+
+    priority: int | None  # higher is pulled first; default 0
+    delay_ms: int | None  # not to be pulled before this much later
+    run_at: datetime | timedelta | None  # the same as a moment (aware) or a timedelta
+    max_attempts: int | None  # total tries, not extra ones; default 3
+    backoff: Backoff | str | None  # fixed | linear | exponential (default)
+    backoff_delay_ms: int | None  # default 1,000; 0 retries at once
+    backoff_jitter: bool | None  # draw each wait from the upper half of it
+    ttl_ms: int | None  # cancelled if not started this long after the push
+    timeout_ms: int | None  # a run that takes longer counts as a failed attempt
+    unique_key: str | None  # at most one live job of the queue holds it
+    tags: Sequence[str] | None
+    group_id: str | None  # the groups of a queue take turns
+    lifo: bool | None  # newest first, and before the others of its priority
+    remove_on_complete: bool | None
+    remove_on_fail: bool | None
+    custom_id: str | None
+    metadata: Any
+    depends_on: Sequence[str] | None  # blocked until all of these have completed
+    flow_id: str | None
+
+
+class Extras(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The options that are neither searched nor needed by SQL: one JSON column, mostly null."""
+
+    ttl_ms: int | None = None
+    backoff_jitter: bool = False
+    lifo: bool = False
+    remove_on_complete: bool = False
+    remove_on_fail: bool = False
+
+
+NO_EXTRAS: Final = Extras()
+_decode_extras: Final = msgspec.json.Decoder(Extras).decode
+_decode_json: Final = msgspec.json.decode
+
+
+class LogEntry(NamedTuple):
+    """One message that a job reported."""
+
+    at: datetime
+    message: str
+
+
+class Job(msgspec.Struct, frozen=True, dict=True, kw_only=False, eq=False):
+    """A job as it was when it was read; it never changes.
+
+    The first block of fields is the row as stored (times as integer microseconds, JSON
+    as text); what users want is below: the same as Python values, decoded when asked for.
+    """
+
+    salt: int
+    key: int
+    queue: str
+    name: str
+    state_code: int
+    priority: int
+    data_json: str
+    attempt: int  # failures so far, counted against max_attempts
+    max_attempts: int
+    backoff_code: int
+    backoff_delay_ms: int
+    timeout_ms: int | None
+    run_us: int | None
+    expires_us: int | None
+    unique_key: str | None
+    group_id: str | None
+    flow_id: str | None
+    custom_id: str | None
+    tags_json: str | None
+    metadata_json: str | None
+    extras_json: str | None
+    blocked_by: int | None  # parents not completed yet; None: it never had any
+    lease_token: int
+    lease_us: int | None
+    worker_id: str | None
+    cancel_us: int | None
+    started_us: int | None
+    heartbeat_us: int | None
+    completed_us: int | None
+    updated_us: int | None
+    progress: int | None
+    result_json: str | None
+    last_error: str | None
+    parents: tuple[int, ...] = ()
+    logs: tuple[LogEntry, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """The UUIDv7 of the job."""
+        return ids.to_text(self.key, self.salt)
+
+    @property
+    def state(self) -> JobState:
+        return STATES[self.state_code]
+
+    @property
+    def lease(self) -> int | None:
+        """The fencing token of the run in progress: 1 for the first run, and growing. None when not active."""
+        return self.lease_token if self.state_code == ACTIVE else None
+
+    @cached_property
+    def data(self) -> Any:
+        return _decode_json(self.data_json)
+
+    @cached_property
+    def result(self) -> Any:
+        return None if self.result_json is None else _decode_json(self.result_json)
+
+    @cached_property
+    def metadata(self) -> Any:
+        return None if self.metadata_json is None else _decode_json(self.metadata_json)
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        return () if self.tags_json is None else tuple(_decode_json(self.tags_json))
+
+    @cached_property
+    def depends_on(self) -> tuple[str, ...]:
+        """Ids of the jobs that this one waits or waited for (filled by `get_job` and `pull`)."""
+        return tuple(ids.to_text(parent, self.salt) for parent in self.parents)
+
+    @cached_property
+    def _extras(self) -> Extras:
+        return NO_EXTRAS if self.extras_json is None else _decode_extras(self.extras_json)
+
+    @property
+    def backoff(self) -> Backoff:
+        return BACKOFFS[self.backoff_code]
+
+    @property
+    def backoff_jitter(self) -> bool:
+        return self._extras.backoff_jitter
+
+    @property
+    def ttl_ms(self) -> int | None:
+        return self._extras.ttl_ms
+
+    @property
+    def lifo(self) -> bool:
+        return self._extras.lifo
+
+    @property
+    def remove_on_complete(self) -> bool:
+        return self._extras.remove_on_complete
+
+    @property
+    def remove_on_fail(self) -> bool:
+        return self._extras.remove_on_fail
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Someone cancelled the job while it ran: its worker should stop, and no retry will follow."""
+        return self.cancel_us is not None
+
+    @property
+    def created_at(self) -> datetime:
+        return to_datetime(ids.created_us(self.key))
+
+    @property
+    def updated_at(self) -> datetime:
+        return self.created_at if self.updated_us is None else to_datetime(self.updated_us)
+
+    @property
+    def started_at(self) -> datetime | None:
+        return _moment(self.started_us)
+
+    @property
+    def completed_at(self) -> datetime | None:
+        return _moment(self.completed_us)
+
+    @property
+    def delay_until(self) -> datetime | None:
+        return _moment(self.run_us)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return _moment(self.expires_us)
+
+    @property
+    def lease_until(self) -> datetime | None:
+        return _moment(self.lease_us)
+
+    @property
+    def last_heartbeat(self) -> datetime | None:
+        return _moment(self.heartbeat_us)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.queue}/{self.name} {self.state}>"
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else to_datetime(us)
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One failed try. `number` is the lease token of that run, so it also tells which run it was."""
+
+    number: int
+    worker_id: str | None
+    started_at: datetime | None
+    failed_at: datetime
+    error: str
+
+
+class FailResult(msgspec.Struct, frozen=True):
+    """Where a failed job went. `next_attempt_at` is None when it may run at once, or never again."""
+
+    state: JobState
+    will_retry: bool
+    next_attempt_at: datetime | None
+
+
+class AckResult(msgspec.Struct, frozen=True):
+    """What became of one item of `ack_many`."""
+
+    id: str
+    ok: bool
+    error: PyQueueError | None = None
+
+
+class HeartbeatResult(msgspec.Struct, frozen=True):
+    """The lease as extended, and whether the job was cancelled meanwhile."""
+
+    lease_until: datetime
+    cancel_requested: bool
+
+
+class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs of a queue are in each state."""
+
+    waiting: int = 0
+    delayed: int = 0
+    blocked: int = 0
+    active: int = 0
+    completed: int = 0
+    dlq: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, state.value) for state in STATES)
+
+
+class QueueInfo(msgspec.Struct, frozen=True):
+    """A queue: it exists while a job carries its name, or while it is paused."""
+
+    name: str
+    counts: QueueCounts
+    pushes_paused: bool
+    pulls_paused: bool
+
+    @property
+    def is_paused(self) -> bool:
+        return self.pushes_paused or self.pulls_paused
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """One page of a list, newest first. Pass `next_cursor` as `cursor` for the next; None at the end."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+
+
+class HousekeepingReport(msgspec.Struct, frozen=True):
+    """What one pass of housekeeping did, and when it should run again (None: nothing is due)."""
+
+    promoted: int
+    expired: int
+    stalled: int
+    timed_out: int
+    removed: int
+    next_due_at: datetime | None

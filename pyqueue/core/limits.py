@@ -1,0 +1,43 @@
+"""Every limit in one place, each with its reason. Sizes in bytes of UTF-8, times in milliseconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- what the wire format promises to its clients --------------------------------------------
+QUEUE_NAME_BYTES_MAX: Final = 256
+JOB_NAME_BYTES_MAX: Final = 1_024
+DATA_BYTES_MAX: Final = 1_048_576
+METADATA_BYTES_MAX: Final = 65_536
+UNIQUE_KEY_BYTES_MAX: Final = 1_024
+ERROR_BYTES_MAX: Final = 10_240
+
+# --- what the wire format leaves open; without a limit one caller can fill the disk -----------
+RESULT_BYTES_MAX: Final = DATA_BYTES_MAX
+TAGS_MAX: Final = 64
+TAG_BYTES_MAX: Final = 256
+LABEL_BYTES_MAX: Final = 256  # custom_id, group_id, flow_id, worker_id
+MESSAGE_BYTES_MAX: Final = 4_096  # of one progress message
+LOGS_MAX: Final = 1_000  # per job; the oldest go first
+PARENTS_MAX: Final = 10_000  # depends_on of one job
+
+# --- numbers ------------------------------------------------------------------------------------
+PRIORITY_MAX: Final = 2**31 - 1  # int32 on the wire
+ATTEMPTS_MAX: Final = 2**32 - 1  # uint32 on the wire
+# A hundred years: far beyond any real delay, far below what a 64-bit microsecond clock can hold.
+DURATION_MS_MAX: Final = 100 * 365 * 24 * 3_600_000
+# An exponential backoff reaches a day after 17 failures; waiting longer helps nobody.
+BACKOFF_MS_MAX: Final = 24 * 3_600_000
+LEASE_MS_MIN: Final = 10
+LEASE_MS_MAX: Final = 24 * 3_600_000
+LEASE_MS_DEFAULT: Final = 30_000
+WAIT_MS_MAX: Final = 24 * 3_600_000
+
+# --- batches --------------------------------------------------------------------------------------
+# One transaction holds the write lock: a claim of more jobs would keep the others waiting.
+PULL_COUNT_MAX: Final = 10_000
+# SQLite allows 32,766 bound values in a statement; the widest row we bind has 25.
+ROWS_PER_STATEMENT: Final = 500
+# Ends of jobs handled in one housekeeping transaction, so that pushes pass between two of them.
+SWEEP_CHUNK: Final = 500
+LIST_LIMIT_MAX: Final = 1_000

@@ -1,0 +1,181 @@
+"""A push, parsed: names, JSON and options checked, ready to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from pyqueue.core import limits, validate
+from pyqueue.core.backoff import Backoff
+from pyqueue.core.clock import from_datetime
+from pyqueue.core.errors import ValidationError
+from pyqueue.core.job import NO_EXTRAS, Extras, JobOptions
+from pyqueue.core.validate import boolean, integer, shown, text, texts
+
+_encode: Final = msgspec.json.encode
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Every option but the priority, validated; times in microseconds, JSON as text."""
+
+    max_attempts: int = 3
+    backoff: int = Backoff.EXPONENTIAL.code
+    backoff_delay_ms: int = 1_000
+    timeout_ms: int | None = None
+    delay_us: int | None = None  # from the push
+    run_us: int | None = None  # a moment
+    unique_key: str | None = None
+    group_id: str | None = None
+    flow_id: str | None = None
+    custom_id: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata_json: str | None = None
+    depends_on: tuple[str, ...] = ()
+    extras: Extras = NO_EXTRAS
+
+    @property
+    def tags_json(self) -> str | None:
+        return _encode(self.tags).decode() if self.tags else None
+
+    @property
+    def extras_json(self) -> str | None:
+        return None if self.extras == NO_EXTRAS else _encode(self.extras).decode()
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """One job to store. `settings` is None for the plain case, which has a statement of its own."""
+
+    name: str
+    data_json: str
+    priority: int = 0
+    settings: Settings | None = None
+
+
+def new_job(name: object, data: Any, options: Mapping[str, Any] | JobOptions) -> NewJob:
+    """Checks one push.
+
+    Raises:
+        ValidationError: a name, the payload or an option does not fit; nothing was stored.
+    """
+    job = validate.job_name(name)
+    data_json = validate.json_text(data, "payload (data)", limits.DATA_BYTES_MAX)
+    if not options:
+        return NewJob(job, data_json)
+    values = _parse(options)
+    priority = values.pop("priority", 0)
+    return NewJob(job, data_json, priority, _settings(values) if values else None)
+
+
+def job_of_mapping(mapping: object) -> NewJob:
+    """One element of `push_many`: `name`, `data` and options, side by side."""
+    if not isinstance(mapping, Mapping):
+        raise ValidationError(
+            f"push_many got {shown(mapping)}; expected mappings such as {{'name': 'send', 'data': {{…}}}}."
+        )
+    options = {key: value for key, value in mapping.items() if key not in ("name", "data")}
+    if "name" not in mapping:
+        raise ValidationError(
+            f"push_many got {shown(dict(mapping))} without a name; expected a 'name' in each mapping."
+        )
+    return new_job(mapping["name"], mapping.get("data"), options)
+
+
+def _parse(options: Mapping[str, Any] | JobOptions) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for option, value in options.items():
+        rule = RULES.get(option)
+        if rule is None:
+            validate.known_keys([option], RULES, "job option")
+        elif value is not None:
+            values[option] = rule(value, option)
+    return values
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    if "run_at" in values and "delay_ms" in values:
+        raise ValidationError("both delay_ms and run_at were given; expected one of them.")
+    if values.get("lifo") and "group_id" in values:
+        raise ValidationError(
+            "both lifo and group_id were given; a group takes turns with others in the order of pushing. Choose one."
+        )
+    extras = Extras(**{field: values.pop(field) for field in Extras.__struct_fields__ if field in values})
+    delay_ms = values.pop("delay_ms", None)
+    run_at = values.pop("run_at", None)
+    if isinstance(run_at, timedelta):
+        delay_ms, run_at = run_at // timedelta(milliseconds=1), None
+    metadata = values.pop("metadata", None)
+    return Settings(
+        delay_us=None if delay_ms is None else delay_ms * 1_000,
+        run_us=None if run_at is None else from_datetime(run_at),
+        metadata_json=metadata,
+        extras=extras,
+        **values,
+    )
+
+
+def _duration(value: object, option: str) -> int:
+    return integer(value, option, 0, limits.DURATION_MS_MAX)
+
+
+def _run_at(value: object, option: str) -> datetime | timedelta:
+    if isinstance(value, timedelta) and timedelta(0) <= value <= timedelta(milliseconds=limits.DURATION_MS_MAX):
+        return value
+    if isinstance(value, datetime) and value.tzinfo is not None and 1970 < value.year < 2108:
+        return value
+    raise ValidationError(
+        f"{option} {shown(value)}; expected a timedelta ≥ 0 or a datetime with a time zone "
+        "before 2108, such as datetime.now(timezone.utc) + timedelta(hours=1)."
+    )
+
+
+def _backoff(value: object, option: str) -> int:
+    try:
+        return Backoff(value).code  # type: ignore[arg-type]  # anything may be asked; a stranger is refused below
+    except ValueError:
+        raise ValidationError(f"{option} {shown(value)}; expected one of: {', '.join(Backoff)}.") from None
+
+
+def _unique_key(value: object, option: str) -> str:
+    return text(value, "Unique key (unique_key)", limits.UNIQUE_KEY_BYTES_MAX)
+
+
+def _tags(value: object, option: str) -> tuple[str, ...]:
+    return texts(value, option, count_max=limits.TAGS_MAX, size_max=limits.TAG_BYTES_MAX)
+
+
+def _label(value: object, option: str) -> str:
+    return text(value, option, limits.LABEL_BYTES_MAX)
+
+
+def _metadata(value: object, option: str) -> str:
+    return validate.json_text(value, option, limits.METADATA_BYTES_MAX)
+
+
+def _parents(value: object, option: str) -> tuple[str, ...]:
+    return texts(value, option, count_max=limits.PARENTS_MAX, size_max=64)
+
+
+RULES: Final[Mapping[str, Callable[[object, str], Any]]] = {
+    "priority": lambda value, option: integer(value, option, -limits.PRIORITY_MAX - 1, limits.PRIORITY_MAX),
+    "delay_ms": _duration,
+    "run_at": _run_at,
+    "max_attempts": lambda value, option: integer(value, option, 0, limits.ATTEMPTS_MAX),
+    "backoff": _backoff,
+    "backoff_delay_ms": _duration,
+    "backoff_jitter": boolean,
+    "ttl_ms": _duration,
+    "timeout_ms": lambda value, option: integer(value, option, 1, limits.DURATION_MS_MAX),
+    "unique_key": _unique_key,
+    "tags": _tags,
+    "group_id": _label,
+    "lifo": boolean,
+    "remove_on_complete": boolean,
+    "remove_on_fail": boolean,
+    "custom_id": _label,
+    "metadata": _metadata,
+    "depends_on": _parents,
+    "flow_id": _label,
+}

@@ -1,0 +1,103 @@
+"""`PyQueue`: the handle of a queue."""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from pyqueue.core import config, limits
+from pyqueue.core.clock import Clock, SystemClock
+from pyqueue.core.handle.inspecting import Inspecting
+from pyqueue.core.handle.intervening import Intervening
+from pyqueue.core.handle.joined import BoundQueue, bind
+from pyqueue.core.handle.producing import Producing
+from pyqueue.core.handle.runtime import Runtime
+from pyqueue.core.handle.working import Working
+from pyqueue.core.housekeeper import Housekeeper
+from pyqueue.core.validate import integer
+
+
+class PyQueue(Producing, Working, Inspecting, Intervening):
+    """Persistent job queues in one file.
+
+        queue = PyQueue("jobs.db")
+        queue.push("emails", "send-welcome", {"to": "user@a.com"})
+        [job] = queue.pull("emails")
+        queue.ack(job)
+
+    A handle may be used by any number of threads and event loops, and any number of
+    processes may open the same file. Each method has a twin for event loops with an `a`
+    before its name. Constructing opens nothing: the file is opened, and if need be
+    created, at the first use.
+    """
+
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        durability: str = "power",
+        lease_ms: int = limits.LEASE_MS_DEFAULT,
+        clock: Clock | None = None,
+    ) -> None:
+        """`url`: a path, `sqlite:///relative.db` or `sqlite:////absolute.db`.
+
+        `durability`: what an acknowledged change survives; "power" (a power failure) or
+        "process" (`kill -9`; the last moments before a power failure may be lost).
+        `lease_ms`: how long a pulled job is its worker's without a heartbeat, unless `pull` says otherwise.
+
+        Raises:
+            ConfigError: the URL or the durability is none of these.
+        """
+        self.path = config.sqlite_path(url)
+        self._lease_ms = integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
+        self._runtime = Runtime(
+            self.path, durability=config.durability(durability), clock=clock or SystemClock(), sender=self
+        )
+        self._housekeeper = Housekeeper(self._runtime)
+        self._housekeeping = threading.Lock()
+
+    @classmethod
+    def memory(cls, *, clock: Clock | None = None) -> Self:
+        """A queue in memory, for tests: the same engine, gone with the handle."""
+        return cls(config.MEMORY, clock=clock)
+
+    def on(self, connection: Any) -> BoundQueue:
+        """This queue inside the caller's open transaction: what is pushed commits or rolls back with the rest.
+
+        `connection`: a peewee `Database`, a `sqlite3.Connection`, or an SQLAlchemy `Connection` or `Session`,
+        connected to the same file.
+
+        Raises:
+            ConfigError: another kind of connection, or one to another database.
+        """
+        return bind(self._runtime, connection)
+
+    def close(self) -> None:
+        """Finishes what was begun and lets go of the file. Idempotent; later calls raise QueueClosed."""
+        self._housekeeper.stop()
+        self._runtime.close()
+
+    async def aclose(self) -> None:
+        """`close` for event loops."""
+        await self._runtime.arun(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<PyQueue {self.path}>"

@@ -1,0 +1,112 @@
+"""Finding jobs that can run, and handing them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pyqueue.core.store.rows import padded_chunks, with_marks
+from pyqueue.core.store.transaction import Transaction
+
+# Read on every claim, so answered from two partial indexes in a few microseconds.
+_ANYTHING_DUE: Final = """
+    SELECT EXISTS (SELECT 1 FROM pyqueue_job WHERE state = 1 AND run_at <= ?),
+           EXISTS (SELECT 1 FROM pyqueue_job WHERE expires_at <= ? AND expires_at IS NOT NULL AND state < 3)
+"""
+
+# delayed → waiting, where the delay is over.
+_PROMOTE: Final = """
+    UPDATE pyqueue_job SET state = 0, run_at = NULL, updated_at = ?
+    WHERE id IN (SELECT id FROM pyqueue_job WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT ?)
+    RETURNING id, queue
+"""
+
+_EXPIRED: Final = """
+    SELECT id, queue, state, on_finish FROM pyqueue_job
+    WHERE expires_at <= ? AND expires_at IS NOT NULL AND state < 3
+    ORDER BY expires_at LIMIT ?
+"""
+
+# What a waiting job can hold; the rest of a pulled job's columns is known without reading.
+_READY: Final = """
+    SELECT id, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, timeout_ms, expires_at,
+           unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by, lease_token, progress,
+           last_error, rank
+    FROM pyqueue_job
+    WHERE state = 0 AND queue = ?
+    ORDER BY priority DESC, rank, id LIMIT ?
+"""
+
+# waiting → active. The lease never outlasts the job's own timeout, so that one index finds
+# lapsed leases and exceeded timeouts alike.
+_CLAIM: Final = """
+    UPDATE pyqueue_job
+    SET state = 3, worker_id = ?, lease_token = lease_token + 1, started_at = ?, updated_at = ?,
+        lease_until = CASE WHEN timeout_ms IS NULL THEN ? ELSE min(?, ? + timeout_ms * 1000) END,
+        heartbeat_at = NULL, cancel_requested_at = NULL
+    WHERE state = 0 AND id IN ({marks})
+"""
+
+_ADVANCE_ROUND: Final = """
+    INSERT INTO pyqueue_queue (name, round) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET round = max(round, excluded.round)
+"""
+
+_LOOK: Final = """
+    SELECT EXISTS (SELECT 1 FROM pyqueue_job WHERE state = 0 AND queue IN ({marks})),
+           (SELECT min(run_at) FROM pyqueue_job WHERE state = 1)
+"""
+
+_NEXT_DUE: Final = """
+    SELECT (SELECT min(run_at) FROM pyqueue_job WHERE state = 1),
+           (SELECT min(expires_at) FROM pyqueue_job WHERE expires_at IS NOT NULL AND state < 3),
+           (SELECT min(lease_until) FROM pyqueue_job WHERE state = 3)
+"""
+
+
+def anything_due(tx: Transaction) -> tuple[bool, bool]:
+    """Whether a delay is over, and whether a job has expired, in any queue."""
+    promotable, expirable = tx.row(_ANYTHING_DUE, (tx.now_us, tx.now_us))
+    return bool(promotable), bool(expirable)
+
+
+def promote(tx: Transaction, limit: int) -> list[tuple[int, str]]:
+    """Makes jobs waiting whose delay is over, the longest due first; gives (key, queue) of each."""
+    return tx.rows(_PROMOTE, (tx.now_us, tx.now_us, limit))
+
+
+def expired(tx: Transaction, limit: int) -> list[tuple[int, str, int, int]]:
+    """Jobs not started within their ttl: (key, queue, state, on_finish)."""
+    return tx.rows(_EXPIRED, (tx.now_us, limit))
+
+
+def ready(tx: Transaction, queue: str, limit: int) -> list[tuple[Any, ...]]:
+    """The jobs to be handed out next, in order."""
+    return tx.rows(_READY, (queue, limit))
+
+
+def claim(tx: Transaction, keys: Sequence[int], *, worker_id: str | None, until_us: int) -> None:
+    """Makes waiting jobs active under a lease."""
+    now_us = tx.now_us
+    for chunk in padded_chunks(keys):
+        tx.execute(
+            with_marks(_CLAIM, len(chunk)),
+            [worker_id, now_us, now_us, until_us, until_us, now_us, *chunk],
+        )
+
+
+def advance_round(tx: Transaction, queue: str, to_round: int) -> None:
+    """Notes that the groups of the queue have come to this round."""
+    tx.execute(_ADVANCE_ROUND, (queue, to_round))
+    tx.forget_queue(queue)
+
+
+def look(tx: Transaction, queues: Sequence[str]) -> tuple[bool, int | None]:
+    """Whether a job of these queues is waiting, and when the next delay of any queue ends. Reads only."""
+    is_ready, due_us = tx.row(with_marks(_LOOK, len(queues)), queues)
+    return bool(is_ready), due_us
+
+
+def next_due_us(tx: Transaction) -> int | None:
+    """The next moment at which a delay, a ttl or a lease ends."""
+    return min((moment for moment in tx.row(_NEXT_DUE) if moment is not None), default=None)

@@ -1,0 +1,291 @@
+"""The one writer of a process: gathers what threads and event loops submit, and commits it together.
+
+SQLite has one writer, and a commit that survives power loss waits for the disk. So writes
+that meet share a transaction: a hundred threads that push at the same time pay for one sync.
+
+* A lone caller commits on its own thread: no hop, no wait.
+* Callers that find the writer busy leave a ticket. The commit thread takes all tickets there
+  are and commits them as one group. It is started when first needed and ends when idle.
+* Event loops hand over once per tick all that their tasks have submitted; they never wait
+  for the disk, for a lock, or for a thread pool that other code could fill.
+
+Everyone gets the result of his own operation or its own error. An operation that is refused
+before it wrote anything is simply left out; if one fails later, the group is repeated with a
+savepoint around each, so that only the guilty one is undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any, Final, TypeVar
+
+from pyqueue.core.errors import PyQueueError, QueueClosed, StorageError
+from pyqueue.core.store.operation import Operation
+from pyqueue.core.store.sqlite import SqliteStore
+from pyqueue.core.store.transaction import Effects, Transaction
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+# A group holds the write lock: 500 pushes are about 3 ms. More would keep other processes waiting.
+GROUP_MAX: Final = 500
+# Tickets that may wait. Threads wait for their own ticket anyway; event loops wait for room.
+PENDING_MAX: Final = 10_000
+_IDLE_SECONDS: Final = 2.0
+
+
+class _Ticket:
+    """One submitted operation, and in the end its result or error."""
+
+    __slots__ = ("done", "error", "future", "loop", "operation", "result")
+
+    def __init__(self, operation: Operation[Any]) -> None:
+        self.operation = operation
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.done: threading.Event | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.future: asyncio.Future[None] | None = None
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Its task was cancelled before the group began: nobody waits for it."""
+        return self.future is not None and self.future.cancelled()
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class Committer:
+    """Runs operations in write transactions of a store; `after_commit` is told what each group has changed."""
+
+    def __init__(self, store: SqliteStore, after_commit: Callable[[Effects], None]) -> None:
+        self._store = store
+        self._after_commit = after_commit
+        self._is_closed = False
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begins afresh: in a child nobody waits any more, and the commit thread is gone."""
+        self._pending: deque[_Ticket] = deque()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
+        self._waiting_for_room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._mutex = threading.Lock()
+        self._work = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # --- submitting -----------------------------------------------------------------------------
+
+    def submit(self, operation: Operation[R]) -> R:
+        """Runs the operation in a transaction of its own or of a group; returns when it is committed."""
+        self._require_open()
+        ticket = _Ticket(operation)
+        # Whoever waits already goes first: a stream of lone callers must not overtake the group.
+        if not self._pending and self._store.lock.acquire(blocking=False):
+            try:
+                self._commit([ticket])
+            finally:
+                self._store.lock.release()
+        else:
+            ticket.done = threading.Event()
+            self._enqueue([ticket])
+            ticket.done.wait()
+        return ticket.outcome()  # type: ignore[no-any-return]  # the result of Operation[R]
+
+    async def asubmit(self, operation: Operation[R]) -> R:
+        """`submit` for a task. If the task is cancelled, the operation may or may not be committed."""
+        self._require_open()
+        loop = asyncio.get_running_loop()
+        while len(self._pending) >= PENDING_MAX:
+            await self._room(loop)
+        ticket = _Ticket(operation)
+        ticket.loop, ticket.future = loop, loop.create_future()
+        gathered = self._gathering.get(loop)
+        if gathered is None:
+            self._gathering[loop] = [ticket]
+            loop.call_soon(self._hand_over, loop)
+        else:
+            gathered.append(ticket)
+        await ticket.future
+        return ticket.outcome()  # type: ignore[no-any-return]  # the result of Operation[R]
+
+    def close(self) -> None:
+        """Commits what was submitted before; what comes later is refused."""
+        self._is_closed = True
+        thread = self._thread
+        self._work.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise QueueClosed("this queue handle was closed; open a new PyQueue on the same path.")
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._enqueue(self._gathering.pop(loop))
+
+    def _room(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        future = loop.create_future()
+        self._waiting_for_room.append((loop, future))
+        return future
+
+    def _enqueue(self, tickets: Iterable[_Ticket]) -> None:
+        with self._mutex:
+            self._pending.extend(tickets)
+            if self._thread is None:
+                # A daemon: whoever waits for a ticket keeps the interpreter alive; nobody else needs to.
+                self._thread = threading.Thread(target=self._serve, name="pyqueue-commit", daemon=True)
+                self._thread.start()
+        self._work.set()
+
+    # --- the commit thread --------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while True:
+            if not self._work.wait(_IDLE_SECONDS) or self._is_closed:
+                with self._mutex:
+                    if not self._pending:
+                        self._thread = None
+                        return
+            self._work.clear()
+            while self._pending:
+                with self._store.lock:
+                    group = self._take_group()
+                    self._commit(group)
+                self._deliver(group)
+
+    def _take_group(self) -> list[_Ticket]:
+        with self._mutex:
+            group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_MAX))]
+        return [ticket for ticket in group if not ticket.is_abandoned]
+
+    def _deliver(self, group: Sequence[_Ticket]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
+        for ticket in group:
+            if ticket.done is not None:
+                ticket.done.set()
+            elif ticket.loop is not None:
+                by_loop.setdefault(ticket.loop, []).append(ticket)
+        for loop, tickets in by_loop.items():
+            _call(loop, _resolve, tickets)
+        if len(self._pending) < PENDING_MAX:
+            while self._waiting_for_room:
+                loop, future = self._waiting_for_room.popleft()
+                _call(loop, _wake, future)
+
+    # --- committing: the caller holds the lock of the store -------------------------------------
+
+    def _commit(self, group: Sequence[_Ticket]) -> None:
+        """Runs the group in one transaction; leaves a result or an error on each ticket."""
+        try:
+            effects = self._attempt(group, _run_together)
+            if effects is None:
+                effects = self._attempt(group, _run_guarded)
+        except BaseException as error:
+            for ticket in group:
+                ticket.error = self._store.translated(error) if isinstance(error, Exception) else error
+            if not isinstance(error, Exception):
+                raise
+            return
+        if effects is not None:
+            self._after_commit(effects)
+
+    def _attempt(
+        self, group: Sequence[_Ticket], run: Callable[[SqliteStore, Transaction, Sequence[_Ticket]], bool]
+    ) -> Effects | None:
+        """One transaction over the group; None if it must be repeated with savepoints."""
+        transaction = self._store.begin(durable=any(ticket.operation.durable for ticket in group))
+        try:
+            if not run(self._store, transaction, group):
+                self._store.rollback()
+                return None
+            self._store.commit(transaction)
+        except BaseException:
+            self._store.rollback()
+            raise
+        return transaction.effects
+
+
+def _run_together(store: SqliteStore, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
+    """The quick way, without savepoints; False if an operation failed after it had written something."""
+    for key, neighbours in groupby(group, key=_merge_key):
+        tickets = list(neighbours)
+        before = store.changes_so_far()
+        effects, transaction.effects = transaction.effects, Effects()
+        try:
+            if len(tickets) > 1:
+                _note_outcomes(tickets, key.run_together(transaction, [ticket.operation for ticket in tickets]))
+            else:
+                tickets[0].result = tickets[0].operation.run(transaction)
+        except StorageError:
+            raise
+        except Exception as error:
+            if len(group) == 1:
+                raise
+            if not isinstance(error, PyQueueError) or len(tickets) > 1 or store.changes_so_far() != before:
+                return False
+            tickets[0].error = error
+        else:
+            effects.add(transaction.effects)
+        transaction.effects = effects
+    return True
+
+
+def _merge_key(ticket: _Ticket) -> Any:
+    """Neighbours with the same key are run together: the class of mergeable operations, else the ticket itself."""
+    operation: Any = ticket.operation
+    return type(operation) if getattr(operation, "merges", False) else ticket
+
+
+def _note_outcomes(tickets: Sequence[_Ticket], outcomes: Sequence[Any]) -> None:
+    for ticket, outcome in zip(tickets, outcomes, strict=True):
+        if isinstance(outcome, PyQueueError):
+            ticket.error = outcome
+        else:
+            ticket.result = outcome
+
+
+def _run_guarded(store: SqliteStore, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
+    """The careful way: a savepoint around each operation, so that a failing one is undone alone."""
+    for ticket in group:
+        ticket.error = None
+        effects, transaction.effects = transaction.effects, Effects()
+        transaction.execute("SAVEPOINT pyqueue_operation")
+        try:
+            ticket.result = ticket.operation.run(transaction)
+        except StorageError:
+            raise
+        except Exception as error:
+            transaction.execute("ROLLBACK TO pyqueue_operation")
+            ticket.error = store.translated(error)
+        else:
+            effects.add(transaction.effects)
+        transaction.execute("RELEASE pyqueue_operation")
+        transaction.effects = effects
+    return True
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[Any], None], argument: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(callback, argument)
+    except RuntimeError:
+        log.debug("an event loop was closed before its writes were committed; they are committed")
+
+
+def _resolve(tickets: Sequence[_Ticket]) -> None:
+    for ticket in tickets:
+        if ticket.future is not None:
+            _wake(ticket.future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,179 @@
+"""Ending a run, or a job: completed, failed, given back, cancelled, sent round again, deleted.
+
+Each statement is guarded by the state it starts from and, where a worker speaks, by its lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from pyqueue.core.store.rows import flat, padded_chunks, with_marks, with_rows
+from pyqueue.core.store.transaction import Transaction
+
+# active → completed, where the job is still active, the lease is still ours, and nothing else follows.
+_COMPLETE_PLAIN: Final = """
+    UPDATE pyqueue_job
+    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3, lease_until = NULL
+    FROM (VALUES {rows}) AS lease
+    WHERE pyqueue_job.id = lease.column1 AND state = 3 AND on_finish = 0
+      AND (lease.column2 IS NULL OR lease_token = lease.column2)
+    RETURNING id, queue
+"""
+
+_COMPLETE: Final = """
+    UPDATE pyqueue_job
+    SET state = 4, completed_at = ?, updated_at = ?, result = ?, lease_until = NULL
+    WHERE id = ? AND state = 3 AND (? IS NULL OR lease_token = ?)
+    RETURNING queue, on_finish
+"""
+
+_RUN: Final = """
+    SELECT queue, state, lease_token, attempt, max_attempts, backoff, backoff_delay_ms, extras, on_finish,
+           worker_id, started_at, cancel_requested_at, timeout_ms
+    FROM pyqueue_job WHERE id = ?
+"""
+
+# active → waiting, delayed, dead or cancelled: what `Outcome` says, with the run over.
+_END_RUN: Final = """
+    UPDATE pyqueue_job
+    SET state = ?, run_at = ?, attempt = ?, last_error = coalesce(?, last_error), updated_at = ?, lease_until = NULL
+    WHERE id = ? AND state = 3 AND lease_token = ?
+    RETURNING id
+"""
+
+_RECORD_ATTEMPT: Final = """
+    INSERT INTO pyqueue_attempt (job_id, number, worker_id, started_at, failed_at, error) VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+# waiting, delayed, blocked → cancelled.
+_WITHDRAW: Final = """
+    UPDATE pyqueue_job SET state = 6, last_error = coalesce(?, last_error), updated_at = ?
+    WHERE id IN ({marks}) AND state < 3
+"""
+
+_REQUEST_CANCEL: Final = """
+    UPDATE pyqueue_job SET cancel_requested_at = coalesce(cancel_requested_at, ?), updated_at = ?
+    WHERE id = ? AND state = 3
+"""
+
+# dlq, cancelled → waiting or blocked, as if new, with its history kept.
+_RETRY: Final = """
+    UPDATE pyqueue_job
+    SET state = CASE WHEN ? > 0 THEN 2 ELSE 0 END, blocked_by = ?, attempt = 0, run_at = NULL, expires_at = NULL,
+        cancel_requested_at = NULL, progress = NULL, updated_at = ?
+    WHERE id = ? AND state IN (5, 6)
+    RETURNING state
+"""
+
+_DELETE: Final = "DELETE FROM pyqueue_job WHERE id IN ({marks}) AND state <> 3 RETURNING id, queue, state, tags"
+_DELETE_TAG: Final = "DELETE FROM pyqueue_tag WHERE tag = ? AND job_id = ?"
+_DELETE_OF: Final = {
+    table: f"DELETE FROM {table} WHERE {column} IN ({{marks}})"
+    for table, column in (
+        ("pyqueue_attempt", "job_id"),
+        ("pyqueue_log", "job_id"),
+        ("pyqueue_dependency", "child_id"),
+    )
+}
+_REMEMBER_HIGHEST: Final = (
+    "UPDATE pyqueue_meta SET value = max(value, ?) WHERE key = 'last_deleted'"
+    " AND ? >= (SELECT coalesce(max(id), 0) FROM pyqueue_job)"
+)
+
+
+class Run(NamedTuple):
+    """What must be known of a job to end its run."""
+
+    queue: str
+    state: int
+    lease_token: int
+    attempt: int
+    max_attempts: int
+    backoff: int
+    backoff_delay_ms: int
+    extras: str | None
+    on_finish: int
+    worker_id: str | None
+    started_us: int | None
+    cancel_us: int | None
+    timeout_ms: int | None
+
+
+def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | None]]) -> dict[int, str]:
+    """Completes jobs from rows of (key, lease or None, result); gives the queue of each that was completed.
+
+    Left out are jobs that are not active, whose lease is another's, or that need `complete`.
+    """
+    completed: dict[int, str] = {}
+    for chunk in padded_chunks(rows):
+        sql = with_rows(_COMPLETE_PLAIN, 3, len(chunk))
+        completed.update(tx.rows(sql, [tx.now_us, tx.now_us, *flat(chunk)]))
+    return completed
+
+
+def complete(tx: Transaction, key: int, lease: int | None, result: str | None) -> tuple[str, int] | None:
+    """Completes one job whatever follows from it; gives its queue and `on_finish`, or None if it refused."""
+    row = tx.row(_COMPLETE, (tx.now_us, tx.now_us, result, key, lease, lease))
+    return None if row is None else (row[0], row[1])
+
+
+def run_of(tx: Transaction, key: int) -> Run | None:
+    """What is known of a job's run, if the job exists."""
+    row = tx.row(_RUN, (key,))
+    return None if row is None else Run(*row)
+
+
+def end_run(
+    tx: Transaction, key: int, run: Run, *, state: int, run_us: int | None, attempt: int, error: str | None
+) -> bool:
+    """Takes a job out of `run`; False if that run was over already."""
+    params = (state, run_us, attempt, error, tx.now_us, key, run.lease_token)
+    return tx.row(_END_RUN, params) is not None
+
+
+def record_attempt(tx: Transaction, key: int, run: Run, error: str) -> None:
+    """Keeps a failed try in the history of its job."""
+    tx.execute(_RECORD_ATTEMPT, (key, run.lease_token, run.worker_id, run.started_us, tx.now_us, error))
+
+
+def withdraw(tx: Transaction, keys: Sequence[int], reason: str | None) -> None:
+    """Cancels jobs that have not started."""
+    for chunk in padded_chunks(keys):
+        tx.execute(with_marks(_WITHDRAW, len(chunk)), [reason, tx.now_us, *chunk])
+
+
+def request_cancel(tx: Transaction, key: int) -> None:
+    """Leaves a note for the worker of an active job."""
+    tx.execute(_REQUEST_CANCEL, (tx.now_us, tx.now_us, key))
+
+
+def retry(tx: Transaction, key: int, blocked_by: int | None) -> int | None:
+    """Sends a dead or cancelled job round again; gives its new state, or None if it was neither."""
+    row = tx.row(_RETRY, (blocked_by or 0, blocked_by, tx.now_us, key))
+    return None if row is None else int(row[0])
+
+
+def delete(tx: Transaction, keys: Sequence[int]) -> list[tuple[int, str, int]]:
+    """Removes jobs that are not active, and all that belongs to them; gives (key, queue, state) of each."""
+    deleted: list[tuple[int, str, int, str | None]] = []
+    for chunk in padded_chunks(keys):
+        deleted += tx.rows(with_marks(_DELETE, len(chunk)), chunk)
+    if not deleted:
+        return []
+    gone = [row[0] for row in deleted]
+    for sql in _DELETE_OF.values():
+        for chunk in padded_chunks(gone):
+            tx.execute(with_marks(sql, len(chunk)), chunk)
+    _delete_tags(tx, deleted)
+    tx.execute(_REMEMBER_HIGHEST, (max(gone), max(gone)))
+    return [(key, queue, state) for key, queue, state, _ in deleted]
+
+
+def _delete_tags(tx: Transaction, deleted: Sequence[tuple[Any, ...]]) -> None:
+    for key, _, _, tags_json in deleted:
+        if tags_json is not None:
+            for tag in msgspec.json.decode(tags_json):
+                tx.execute(_DELETE_TAG, (tag, key))

@@ -1,0 +1,111 @@
+"""Reading jobs: one, some, or a page of a list."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from peewee import SQL, Expression
+
+from pyqueue.core.clock import to_datetime
+from pyqueue.core.job import Attempt, Job, LogEntry
+from pyqueue.core.store.models import AttemptRow, JobRow, TagRow
+from pyqueue.core.store.rows import padded_chunks, with_marks
+from pyqueue.core.store.transaction import Transaction
+
+# In the order of the fields of `Job`.
+_COLUMNS: Final = (
+    "id, queue, name, state, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, timeout_ms, run_at,"
+    " expires_at, unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by, lease_token,"
+    " lease_until, worker_id, cancel_requested_at, started_at, heartbeat_at, completed_at, updated_at, progress,"
+    " result, last_error"
+)
+_FIELDS: Final = tuple(getattr(JobRow, column.strip()) for column in _COLUMNS.split(","))
+
+_GET: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE id = ?"
+_PARENTS: Final = """
+    SELECT child_id, parent_id FROM pyqueue_dependency WHERE child_id IN ({marks}) ORDER BY child_id, parent_id
+"""
+_LOGS: Final = """
+    SELECT job_id, logged_at, message FROM pyqueue_log WHERE job_id IN ({marks}) ORDER BY job_id, number
+"""
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs a list shows; None does not restrict."""
+
+    queue: str | None = None
+    state: int | None = None
+    name: str | None = None
+    tag: str | None = None
+    flow_id: str | None = None
+    custom_id: str | None = None
+    from_key: int | None = None
+    before_key: int | None = None
+
+
+def get(tx: Transaction, key: int) -> Job | None:
+    """The job with its logs and parents."""
+    row = tx.row(_GET, (key,))
+    return None if row is None else with_details(tx, [Job(tx.salt, *row)])[0]
+
+
+def page(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None) -> list[Job]:
+    """Up to `limit` jobs with keys below `before_key`, newest first, without logs and parents."""
+    query = JobRow.select(*_FIELDS).order_by(JobRow.id.desc()).limit(limit)
+    if before_key is not None:
+        query = query.where(JobRow.id < before_key)
+    for condition in _conditions(wanted):
+        query = query.where(condition)
+    return [Job(tx.salt, *row) for row in tx.rows(*query.sql())]
+
+
+def _conditions(wanted: Filter) -> list[Expression]:
+    conditions: list[Expression] = []
+    if wanted.state is not None:
+        conditions.append(JobRow.state == SQL(str(wanted.state)))
+    for field in ("queue", "name", "flow_id", "custom_id"):
+        value = getattr(wanted, field)
+        if value is not None:
+            conditions.append(getattr(JobRow, field) == value)
+    if wanted.tag is not None:
+        conditions.append(JobRow.id.in_(TagRow.select(TagRow.job_id).where(TagRow.tag == wanted.tag)))
+    if wanted.from_key is not None:
+        conditions.append(JobRow.id >= wanted.from_key)
+    if wanted.before_key is not None:
+        conditions.append(JobRow.id < wanted.before_key)
+    return conditions
+
+
+def attempts(tx: Transaction, key: int) -> list[Attempt]:
+    """The failed tries of a job, oldest first."""
+    fields = (AttemptRow.number, AttemptRow.worker_id, AttemptRow.started_at, AttemptRow.failed_at, AttemptRow.error)
+    query = AttemptRow.select(*fields).where(AttemptRow.job_id == key).order_by(AttemptRow.number)
+    return [
+        Attempt(number, worker_id, None if started is None else to_datetime(started), to_datetime(failed), error)
+        for number, worker_id, started, failed, error in tx.rows(*query.sql())
+    ]
+
+
+def with_details(tx: Transaction, jobs: Sequence[Job]) -> list[Job]:
+    """The same jobs with their logs and parents, looked up only where there can be any."""
+    children = [job.key for job in jobs if job.blocked_by is not None]
+    reporters = [job.key for job in jobs if job.progress is not None]
+    if not children and not reporters:
+        return list(jobs)
+    parents: dict[int, list[int]] = defaultdict(list)
+    for child, parent in _of_jobs(tx, _PARENTS, children):
+        parents[child].append(parent)
+    logs: dict[int, list[LogEntry]] = defaultdict(list)
+    for key, logged_us, message in _of_jobs(tx, _LOGS, reporters):
+        logs[key].append(LogEntry(to_datetime(logged_us), message))
+    return [
+        msgspec.structs.replace(job, parents=tuple(parents.get(job.key, ())), logs=tuple(logs.get(job.key, ())))
+        for job in jobs
+    ]
+
+
+def _of_jobs(tx: Transaction, sql: str, keys: Sequence[int]) -> list[Any]:
+    return [row for chunk in padded_chunks(keys) for row in tx.rows(with_marks(sql, len(chunk)), chunk)]

@@ -1,0 +1,61 @@
+"""Leases: extended by heartbeats, lapsed without; and what a worker reports meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pyqueue.core.limits import LOGS_MAX
+from pyqueue.core.store.rows import flat, padded_chunks, with_rows
+from pyqueue.core.store.transaction import Transaction
+
+# A heartbeat never extends a lease beyond the job's own timeout.
+_EXTEND: Final = """
+    UPDATE pyqueue_job
+    SET lease_until = CASE WHEN timeout_ms IS NULL THEN ? ELSE min(?, started_at + timeout_ms * 1000) END,
+        heartbeat_at = ?, updated_at = ?
+    FROM (VALUES {rows}) AS lease
+    WHERE pyqueue_job.id = lease.column1 AND state = 3
+      AND (lease.column2 IS NULL OR lease_token = lease.column2)
+    RETURNING id, lease_until, cancel_requested_at IS NOT NULL
+"""
+
+_REPORT: Final = """
+    UPDATE pyqueue_job SET progress = ?, updated_at = ?
+    WHERE id = ? AND state = 3 AND (? IS NULL OR lease_token = ?)
+    RETURNING id
+"""
+
+_NEXT_LOG: Final = "SELECT coalesce(max(number), 0) + 1 FROM pyqueue_log WHERE job_id = ?"
+_LOG: Final = "INSERT INTO pyqueue_log (job_id, number, logged_at, message) VALUES (?, ?, ?, ?)"
+_TRIM_LOG: Final = "DELETE FROM pyqueue_log WHERE job_id = ? AND number <= ?"
+
+_LAPSED: Final = "SELECT id FROM pyqueue_job WHERE state = 3 AND lease_until <= ? ORDER BY lease_until LIMIT ?"
+
+
+def extend(tx: Transaction, leases: Sequence[tuple[int, int | None]], until_us: int) -> dict[int, tuple[int, bool]]:
+    """Extends leases given as (key, token or None): key → (lease_until, cancel requested) of those still held."""
+    extended: dict[int, tuple[int, bool]] = {}
+    for chunk in padded_chunks(leases):
+        params = [until_us, until_us, tx.now_us, tx.now_us, *flat(chunk)]
+        for key, lease_us, cancel in tx.rows(with_rows(_EXTEND, 2, len(chunk)), params):
+            extended[key] = (lease_us, bool(cancel))
+    return extended
+
+
+def report(tx: Transaction, key: int, lease: int | None, percent: int) -> bool:
+    """Sets the progress of a run; False if the run is over or another's."""
+    return tx.row(_REPORT, (percent, tx.now_us, key, lease, lease)) is not None
+
+
+def add_log(tx: Transaction, key: int, message: str) -> None:
+    """Appends a message to the job's log, and drops the oldest beyond `limits.LOGS_MAX`."""
+    number = tx.row(_NEXT_LOG, (key,))[0]
+    tx.execute(_LOG, (key, number, tx.now_us, message))
+    if number > LOGS_MAX:
+        tx.execute(_TRIM_LOG, (key, number - LOGS_MAX))
+
+
+def lapsed(tx: Transaction, limit: int) -> list[int]:
+    """Active jobs whose lease or timeout is over, the longest over first."""
+    return [row[0] for row in tx.rows(_LAPSED, (tx.now_us, limit))]

@@ -1,0 +1,179 @@
+"""The schema, as ordered steps. A database knows how far it has come; a newer one is refused.
+
+A step, once released, is never edited: what it did is in people's files. Each runs
+inside the transaction that also records it, so a crash leaves the step done or not begun.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from pyqueue.core import ids
+from pyqueue.core.errors import SchemaTooNew
+from pyqueue.core.store.executor import Executor
+
+
+class Step(NamedTuple):
+    """One change of the schema."""
+
+    name: str
+    statements: tuple[str, ...]
+
+
+# Integer times are microseconds since the epoch, UTC. All secondary indexes of the job
+# table are partial, so that a finished job costs its row and nothing else. The columns that
+# most rows leave at their default come last: SQLite stores a default or null in a byte.
+_TABLES: Final = (
+    """
+    CREATE TABLE pyqueue_meta (
+        key TEXT NOT NULL PRIMARY KEY,
+        value BIGINT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pyqueue_job (
+        id INTEGER NOT NULL PRIMARY KEY,
+        queue TEXT NOT NULL,
+        name TEXT NOT NULL,
+        state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 6),
+        priority INTEGER NOT NULL DEFAULT 0,
+        rank BIGINT NOT NULL DEFAULT 0,
+        data TEXT NOT NULL,
+        attempt BIGINT NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+        max_attempts BIGINT NOT NULL DEFAULT 3 CHECK (max_attempts >= 0),
+        backoff INTEGER NOT NULL DEFAULT 2 CHECK (backoff BETWEEN 0 AND 2),
+        backoff_delay_ms BIGINT NOT NULL DEFAULT 1000 CHECK (backoff_delay_ms >= 0),
+        timeout_ms BIGINT CHECK (timeout_ms > 0),
+        run_at BIGINT,
+        expires_at BIGINT,
+        unique_key TEXT,
+        group_id TEXT,
+        flow_id TEXT,
+        custom_id TEXT,
+        tags TEXT,
+        metadata TEXT,
+        extras TEXT,
+        blocked_by INTEGER CHECK (blocked_by >= 0),
+        on_finish INTEGER NOT NULL DEFAULT 0,
+        lease_token BIGINT NOT NULL DEFAULT 0,
+        lease_until BIGINT,
+        worker_id TEXT,
+        cancel_requested_at BIGINT,
+        started_at BIGINT,
+        heartbeat_at BIGINT,
+        completed_at BIGINT,
+        updated_at BIGINT,
+        progress INTEGER CHECK (progress BETWEEN 0 AND 100),
+        result TEXT,
+        last_error TEXT,
+        CHECK (state <> 1 OR run_at IS NOT NULL),
+        CHECK (state <> 2 OR blocked_by > 0),
+        CHECK (state <> 3 OR lease_until IS NOT NULL)
+    )
+    """,
+    # Pull: priority, then rank (0, a turn of groups, or −id for lifo), then age: the rowid ends every index.
+    "CREATE INDEX pyqueue_job_ready ON pyqueue_job (queue, priority DESC, rank) WHERE state = 0",
+    "CREATE INDEX pyqueue_job_due ON pyqueue_job (run_at) WHERE state = 1",
+    "CREATE INDEX pyqueue_job_lease ON pyqueue_job (lease_until) WHERE state = 3",
+    "CREATE INDEX pyqueue_job_expiry ON pyqueue_job (expires_at) WHERE expires_at IS NOT NULL AND state < 3",
+    "CREATE UNIQUE INDEX pyqueue_job_unique ON pyqueue_job (queue, unique_key)"
+    " WHERE unique_key IS NOT NULL AND state < 4",
+    "CREATE INDEX pyqueue_job_group ON pyqueue_job (queue, group_id, rank) WHERE group_id IS NOT NULL AND state = 0",
+    "CREATE INDEX pyqueue_job_dlq ON pyqueue_job (queue) WHERE state = 5",
+    "CREATE INDEX pyqueue_job_cancelled ON pyqueue_job (queue) WHERE state = 6",
+    "CREATE INDEX pyqueue_job_flow ON pyqueue_job (flow_id) WHERE flow_id IS NOT NULL",
+    "CREATE INDEX pyqueue_job_custom ON pyqueue_job (custom_id) WHERE custom_id IS NOT NULL",
+    """
+    CREATE TABLE pyqueue_tag (
+        tag TEXT NOT NULL,
+        job_id BIGINT NOT NULL,
+        PRIMARY KEY (tag, job_id)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pyqueue_dependency (
+        child_id BIGINT NOT NULL,
+        parent_id BIGINT NOT NULL,
+        PRIMARY KEY (child_id, parent_id)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX pyqueue_dependency_parent ON pyqueue_dependency (parent_id)",
+    """
+    CREATE TABLE pyqueue_attempt (
+        job_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        worker_id TEXT,
+        started_at BIGINT,
+        failed_at BIGINT NOT NULL,
+        error TEXT NOT NULL,
+        PRIMARY KEY (job_id, number)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pyqueue_log (
+        job_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        logged_at BIGINT NOT NULL,
+        message TEXT NOT NULL,
+        PRIMARY KEY (job_id, number)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pyqueue_queue (
+        name TEXT NOT NULL PRIMARY KEY,
+        pushes_paused_at BIGINT,
+        pulls_paused_at BIGINT,
+        round BIGINT NOT NULL DEFAULT 0
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pyqueue_count (
+        queue TEXT NOT NULL,
+        state INTEGER NOT NULL,
+        jobs BIGINT NOT NULL,
+        PRIMARY KEY (queue, state)
+    ) WITHOUT ROWID
+    """,
+)
+
+STEPS: Final = (Step("jobs and queues", _TABLES),)
+
+_SET_META: Final = (
+    "INSERT INTO pyqueue_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+
+
+def version_of(db: Executor) -> int:
+    """How many steps this database has seen; 0 for one without our tables.
+
+    Raises:
+        SchemaTooNew: more than this version of pyqueue knows.
+    """
+    has_meta = db.execute_sql("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pyqueue_meta'").fetchone()
+    if has_meta is None:
+        return 0
+    row = db.execute_sql("SELECT value FROM pyqueue_meta WHERE key = 'schema_version'").fetchone()
+    version = 0 if row is None else int(row[0])
+    if version > len(STEPS):
+        raise SchemaTooNew(
+            f"the database has schema version {version}; this pyqueue knows versions up to {len(STEPS)}. "
+            "Upgrade pyqueue here, or stop the newer one and restore a backup made before it ran."
+        )
+    return version
+
+
+def apply(db: Executor) -> None:
+    """Takes the database to the newest version. Call it inside a transaction that holds the write lock."""
+    version = version_of(db)
+    for number, step in enumerate(STEPS[version:], start=version + 1):
+        for statement in step.statements:
+            db.execute_sql(statement)
+        db.execute_sql(_SET_META, ("schema_version", number))
+    if version == 0:
+        db.execute_sql(_SET_META, ("salt", ids.new_salt()))
+        db.execute_sql(_SET_META, ("last_deleted", 0))
+
+
+def salt_of(db: Executor) -> int:
+    """The salt in the ids of this database."""
+    return int(db.execute_sql("SELECT value FROM pyqueue_meta WHERE key = 'salt'").fetchone()[0])

@@ -1,0 +1,141 @@
+"""The tables as peewee models: for lists and other cold reads.
+
+The models describe, they do not create: DDL is in `migrations`, and a test holds the
+two against each other. They are bound to no database: a query is turned into SQL (`query.sql()`)
+and run in a transaction, since one process may hold several files. The hot statements are SQL constants in the
+modules beside this one; a query that names a state must say `SQL("3")`, not 3, or the
+partial indexes are not used.
+"""
+
+from __future__ import annotations
+
+from peewee import BigIntegerField, CompositeKey, IntegerField, Model, TextField
+
+
+class JobRow(Model):
+    """One job, live or finished."""
+
+    id = BigIntegerField(primary_key=True)
+    queue = TextField()
+    name = TextField()
+    state = IntegerField(default=0)
+    priority = IntegerField(default=0)
+    rank = BigIntegerField(default=0)
+    data = TextField()
+    attempt = BigIntegerField(default=0)
+    max_attempts = BigIntegerField(default=3)
+    backoff = IntegerField(default=2)
+    backoff_delay_ms = BigIntegerField(default=1000)
+    timeout_ms = BigIntegerField(null=True)
+    run_at = BigIntegerField(null=True)
+    expires_at = BigIntegerField(null=True)
+    unique_key = TextField(null=True)
+    group_id = TextField(null=True)
+    flow_id = TextField(null=True)
+    custom_id = TextField(null=True)
+    tags = TextField(null=True)
+    metadata = TextField(null=True)
+    extras = TextField(null=True)
+    blocked_by = IntegerField(null=True)
+    on_finish = IntegerField(default=0)
+    lease_token = BigIntegerField(default=0)
+    lease_until = BigIntegerField(null=True)
+    worker_id = TextField(null=True)
+    cancel_requested_at = BigIntegerField(null=True)
+    started_at = BigIntegerField(null=True)
+    heartbeat_at = BigIntegerField(null=True)
+    completed_at = BigIntegerField(null=True)
+    updated_at = BigIntegerField(null=True)
+    progress = IntegerField(null=True)
+    result = TextField(null=True)
+    last_error = TextField(null=True)
+
+    class Meta:
+        table_name = "pyqueue_job"
+
+
+class TagRow(Model):
+    """A tag of a job, for finding jobs by it; the job's own list is `JobRow.tags`."""
+
+    tag = TextField()
+    job_id = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_tag"
+        primary_key = CompositeKey("tag", "job_id")
+
+
+class DependencyRow(Model):
+    """`child_id` waits for `parent_id`."""
+
+    child_id = BigIntegerField()
+    parent_id = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_dependency"
+        primary_key = CompositeKey("child_id", "parent_id")
+
+
+class AttemptRow(Model):
+    """A failed try; `number` is the lease token of that run."""
+
+    job_id = BigIntegerField()
+    number = BigIntegerField()
+    worker_id = TextField(null=True)
+    started_at = BigIntegerField(null=True)
+    failed_at = BigIntegerField()
+    error = TextField()
+
+    class Meta:
+        table_name = "pyqueue_attempt"
+        primary_key = CompositeKey("job_id", "number")
+
+
+class LogRow(Model):
+    """A message that a job reported."""
+
+    job_id = BigIntegerField()
+    number = BigIntegerField()
+    logged_at = BigIntegerField()
+    message = TextField()
+
+    class Meta:
+        table_name = "pyqueue_log"
+        primary_key = CompositeKey("job_id", "number")
+
+
+class QueueRow(Model):
+    """What is known of a queue beyond its jobs. A queue without a row has the defaults."""
+
+    name = TextField(primary_key=True)
+    pushes_paused_at = BigIntegerField(null=True)
+    pulls_paused_at = BigIntegerField(null=True)
+    round = BigIntegerField(default=0)
+
+    class Meta:
+        table_name = "pyqueue_queue"
+
+
+class CountRow(Model):
+    """How many jobs of a queue are in a state, kept by every transaction that moves one."""
+
+    queue = TextField()
+    state = IntegerField()
+    jobs = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_count"
+        primary_key = CompositeKey("queue", "state")
+
+
+class MetaRow(Model):
+    """Facts about the database: schema version, salt of its ids, highest id ever deleted."""
+
+    key = TextField(primary_key=True)
+    value = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_meta"
+
+
+MODELS = (JobRow, TagRow, DependencyRow, AttemptRow, LogRow, QueueRow, CountRow, MetaRow)

@@ -1,0 +1,58 @@
+"""Queues as a whole: their counts, their pauses, and clearing them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pyqueue.core.states import STATES
+from pyqueue.core.store.transaction import Transaction
+
+_COUNTS: Final = "SELECT state, jobs FROM pyqueue_count WHERE queue = ?"
+_ALL_COUNTS: Final = "SELECT queue, state, jobs FROM pyqueue_count WHERE jobs <> 0"
+_PAUSES: Final = """
+    SELECT name, pushes_paused_at IS NOT NULL, pulls_paused_at IS NOT NULL FROM pyqueue_queue
+    WHERE pushes_paused_at IS NOT NULL OR pulls_paused_at IS NOT NULL
+"""
+_PAUSE: Final = """
+    INSERT INTO pyqueue_queue (name, pushes_paused_at, pulls_paused_at) VALUES (?, ?, ?)
+    ON CONFLICT (name) DO UPDATE
+    SET pushes_paused_at = coalesce(pushes_paused_at, excluded.pushes_paused_at),
+        pulls_paused_at = coalesce(pulls_paused_at, excluded.pulls_paused_at)
+"""
+_RESUME: Final = "UPDATE pyqueue_queue SET pushes_paused_at = NULL, pulls_paused_at = NULL WHERE name = ?"
+
+# One for each state, so that it stands in the SQL as a literal and its partial index is used.
+_KEYS_IN: Final = {
+    state.code: f"SELECT id FROM pyqueue_job WHERE queue = ? AND state = {state.code} AND id > ? ORDER BY id LIMIT ?"
+    for state in STATES
+}
+
+
+def counts(tx: Transaction, queue: str) -> dict[int, int]:
+    """Jobs of the queue by state."""
+    return dict(tx.rows(_COUNTS, (queue,)))
+
+
+def all_counts(tx: Transaction) -> list[tuple[str, int, int]]:
+    """(queue, state, jobs) of everything that is there."""
+    return tx.rows(_ALL_COUNTS)
+
+
+def pauses(tx: Transaction) -> dict[str, tuple[bool, bool]]:
+    """The paused queues: whether pushes and pulls are."""
+    return {name: (bool(pushes), bool(pulls)) for name, pushes, pulls in tx.rows(_PAUSES)}
+
+
+def pause(tx: Transaction, queue: str, *, pushes: bool, pulls: bool) -> None:
+    tx.execute(_PAUSE, (queue, tx.now_us if pushes else None, tx.now_us if pulls else None))
+    tx.forget_queue(queue)
+
+
+def resume(tx: Transaction, queue: str) -> None:
+    tx.execute(_RESUME, (queue,))
+    tx.forget_queue(queue)
+
+
+def keys_in(tx: Transaction, queue: str, state: int, *, after: int, limit: int) -> list[int]:
+    """Keys of the jobs of a queue in a state, oldest first."""
+    return [row[0] for row in tx.rows(_KEYS_IN[state], (queue, after, limit))]

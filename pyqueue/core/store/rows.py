@@ -1,0 +1,57 @@
+"""Statements for many rows at once: few, large statements, in few distinct sizes.
+
+Every call of sqlite3 gives up the GIL and must win it back, so fifty rows in one
+statement cost a fraction of fifty statements. The texts come in a handful of sizes,
+because Python keeps only the last 128 statements of a connection prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, TypeVar
+
+from pyqueue.core.limits import ROWS_PER_STATEMENT
+
+T = TypeVar("T")
+
+_SIZES: Final = (ROWS_PER_STATEMENT, 250, 100, 50, 20, 10, 5, 2, 1)
+
+
+def exact_chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cuts `rows` into pieces whose lengths are all in `_SIZES`, largest first."""
+    start = 0
+    for size in _SIZES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
+
+
+def padded_chunks(keys: Sequence[T]) -> Iterator[list[T]]:
+    """Cuts `keys` into pieces filled up to a length in `_SIZES` by repeating the last key.
+
+    For sets (`id IN (…)`, joins by id), where a repetition changes nothing.
+    """
+    for start in range(0, len(keys), ROWS_PER_STATEMENT):
+        piece = list(keys[start : start + ROWS_PER_STATEMENT])
+        size = min(size for size in _SIZES if size >= len(piece))
+        yield piece + [piece[-1]] * (size - len(piece))
+
+
+@lru_cache(maxsize=256)
+def with_marks(sql: str, count: int) -> str:
+    """`sql` with `{marks}` replaced by `count` placeholders: `?, ?, ?`."""
+    return sql.format(marks=", ".join(["?"] * count))
+
+
+@lru_cache(maxsize=256)
+def with_rows(sql: str, width: int, count: int) -> str:
+    """`sql` with `{rows}` replaced by `count` rows of `width` placeholders: `(?, ?), (?, ?)`."""
+    row = "(" + ", ".join(["?"] * width) + ")"
+    return sql.format(rows=", ".join([row] * count))
+
+
+def flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
+    """The values of all rows in one list, as a statement binds them."""
+    return list(chain.from_iterable(rows))

@@ -1,0 +1,155 @@
+"""One open transaction, and what must follow from it.
+
+An operation runs its statements through a `Transaction` and notes on it what it did:
+counts to add, changes to announce, queues to wake. Counts are written before the
+commit, in the same transaction; signals and wake-ups are made from the notes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from pyqueue.core import ids
+from pyqueue.core.store.executor import Cursor, Executor
+from pyqueue.core.transitions import Event
+
+
+class Change(NamedTuple):
+    """What happened to some jobs of one queue. `state` is None when they were deleted."""
+
+    event: Event
+    queue: str
+    keys: Sequence[int]
+    state: int | None
+    error: str | None = None
+    worker_id: str | None = None
+
+
+class QueueFlags(NamedTuple):
+    """What a push or pull must know of a queue."""
+
+    pushes_paused: bool
+    pulls_paused: bool
+    round: int
+
+
+_UNKNOWN_QUEUE: Final = QueueFlags(pushes_paused=False, pulls_paused=False, round=0)
+
+_QUEUE = "SELECT pushes_paused_at IS NOT NULL, pulls_paused_at IS NOT NULL, round FROM pyqueue_queue WHERE name = ?"
+
+# The highest id ever: ids of deleted jobs are not given out again, not even within a millisecond.
+_LAST_KEY = """
+    SELECT max(coalesce((SELECT max(id) FROM pyqueue_job), 0),
+               (SELECT value FROM pyqueue_meta WHERE key = 'last_deleted'))
+"""
+
+_ADD_COUNTS = """
+    INSERT INTO pyqueue_count (queue, state, jobs) VALUES {rows}
+    ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs
+"""
+
+
+class Effects:
+    """What follows from the operations of a transaction."""
+
+    __slots__ = ("changes", "counts", "due_us", "wakes")
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, int], int] = {}
+        self.changes: list[Change] = []
+        self.wakes: dict[str, int] = {}
+        self.due_us: int | None = None
+
+    def add(self, other: Effects) -> None:
+        """Takes over the effects of an operation that succeeded."""
+        for key, number in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + number
+        self.changes += other.changes
+        for queue, number in other.wakes.items():
+            self.wakes[queue] = self.wakes.get(queue, 0) + number
+        if other.due_us is not None and (self.due_us is None or other.due_us < self.due_us):
+            self.due_us = other.due_us
+
+
+class Transaction:
+    """The statements of one write transaction, at one moment in time."""
+
+    def __init__(self, db: Executor, *, now_us: int, salt: int) -> None:
+        self.db = db
+        self.now_us = now_us
+        self.salt = salt
+        self.effects = Effects()
+        self._next_key: int | None = None
+        self._queues: dict[str, QueueFlags] = {}
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
+        return self.db.execute_sql(sql, params)
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Any]:
+        return self.db.execute_sql(sql, params).fetchall()
+
+    def row(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        return self.db.execute_sql(sql, params).fetchone()
+
+    def key_of(self, job_id: str) -> int:
+        """The primary key of a job id.
+
+        Raises:
+            ValidationError, JobNotFound: it is not an id of this database.
+        """
+        return ids.to_key(job_id, self.salt)
+
+    def text_of(self, key: int) -> str:
+        return ids.to_text(key, self.salt)
+
+    def allocate(self, count: int) -> int:
+        """The first of `count` consecutive new keys, higher than every key before them."""
+        first = self._next_key
+        if first is None:
+            first = max(ids.first_key(self.now_us), self.row(_LAST_KEY)[0] + 1)
+        self._next_key = first + count
+        return first
+
+    def queue(self, name: str) -> QueueFlags:
+        """The flags of a queue, read once per transaction."""
+        flags = self._queues.get(name)
+        if flags is None:
+            row = self.row(_QUEUE, (name,))
+            flags = self._queues[name] = _UNKNOWN_QUEUE if row is None else QueueFlags(*row)
+        return flags
+
+    def forget_queue(self, name: str) -> None:
+        """To be called by whoever changes the row of a queue."""
+        self._queues.pop(name, None)
+
+    def count(self, queue: str, state: int, number: int) -> None:
+        """Notes that `number` more (or fewer) jobs of the queue are in the state."""
+        counts = self.effects.counts
+        counts[queue, state] = counts.get((queue, state), 0) + number
+
+    def move(self, queue: str, source: int, target: int, number: int = 1) -> None:
+        """Notes that jobs of the queue went from one state to another."""
+        self.count(queue, source, -number)
+        self.count(queue, target, number)
+
+    def announce(self, change: Change) -> None:
+        """Notes a change for signals, to be sent after the commit."""
+        self.effects.changes.append(change)
+
+    def wake(self, queue: str, number: int) -> None:
+        """Notes that `number` jobs of the queue can be pulled now."""
+        wakes = self.effects.wakes
+        wakes[queue] = wakes.get(queue, 0) + number
+
+    def due(self, at_us: int) -> None:
+        """Notes that something will have to be done by itself at `at_us`."""
+        if self.effects.due_us is None or at_us < self.effects.due_us:
+            self.effects.due_us = at_us
+
+    def flush(self) -> None:
+        """Writes the noted counts; called once, right before the commit."""
+        moved = [(queue, state, number) for (queue, state), number in self.effects.counts.items() if number]
+        if moved:
+            sql = _ADD_COUNTS.format(rows=", ".join(["(?, ?, ?)"] * len(moved)))
+            self.execute(sql, [value for row in moved for value in row])

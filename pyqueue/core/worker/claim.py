@@ -1,0 +1,149 @@
+"""Claiming: as many jobs as can be started soon, in one go."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from pyqueue.core.errors import StateError, StorageError
+from pyqueue.core.job import Job
+from pyqueue.core.worker.hand import Hand
+
+log = logging.getLogger(__name__)
+
+_PREFETCH_MAX: Final = 200
+_UNCOMMITTED_MAX: Final = 1_000
+_LOOK_SECONDS: Final = 0.05
+_AFTER_ERROR_SECONDS: Final = 0.5
+
+
+class Source(Protocol):
+    """The calls of a queue that claim and give back."""
+
+    def pull_until(
+        self, is_over: Callable[[], bool], queues: Sequence[str], /, *, count: int, lease_ms: int, worker_id: str
+    ) -> list[Job]: ...
+
+    def wake_pulls(self) -> None: ...
+
+    def release(self, job: Job, /) -> None: ...
+
+
+class Pace:
+    """How long jobs take, as a moving average; says how many may be claimed ahead.
+
+    A job claimed ahead could be run by another worker that is idle. So only as many are held
+    ready as will start within `prefetch_ms` at the present pace.
+    """
+
+    def __init__(self, concurrency: int, prefetch_ms: int) -> None:
+        self._concurrency = concurrency
+        self._prefetch_seconds = prefetch_ms / 1_000
+        self._seconds: float | None = None
+
+    def note(self, seconds: float) -> None:
+        """A job has taken so long. A slow one counts at once, a quick one bit by bit."""
+        if self._seconds is None or seconds > self._seconds:
+            self._seconds = seconds
+        else:
+            self._seconds += (seconds - self._seconds) * 0.1
+
+    def prefetch(self) -> int:
+        if self._seconds is None:
+            return 0
+        return min(_PREFETCH_MAX, int(self._concurrency * self._prefetch_seconds / max(self._seconds, 1e-6)))
+
+
+class Claiming:
+    """A thread that keeps the runner supplied."""
+
+    def __init__(
+        self,
+        source: Source,
+        queues: Sequence[str],
+        hand: Hand,
+        pace: Pace,
+        submit: Callable[[list[Job]], None],
+        *,
+        concurrency: int,
+        lease_ms: int,
+        worker_id: str,
+        is_burst: bool,
+        prefetch_ms: int,
+    ) -> None:
+        self._source, self._queues, self._hand, self._pace, self._submit = source, queues, hand, pace, submit
+        self._concurrency, self._lease_ms, self._worker_id = concurrency, lease_ms, worker_id
+        self._is_burst, self._prefetch_seconds = is_burst, prefetch_ms / 1_000
+        self._stop = threading.Event()
+
+    def start(self, when_done: Callable[[], None]) -> None:
+        """Starts the thread; `when_done` is called when a burst is over."""
+        self._thread = threading.Thread(target=self._claim, args=(when_done,), name="pyqueue-claim", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the thread to claim no more; `join` waits for it."""
+        self._stop.set()
+        self._hand.notify()
+        self._source.wake_pulls()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _claim(self, when_done: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            self._give_back_overdue()
+            wanted = self._wanted()
+            if wanted <= 0:
+                self._hand.wait_for_change(max(self._prefetch_seconds, _LOOK_SECONDS))
+                continue
+            # Looked at before the pull: a failed job may be ready again the moment it leaves the hand.
+            was_empty = self._hand.is_empty()
+            jobs = self._pull(wanted)
+            if jobs:
+                self._hand.take(jobs)
+                self._submit(jobs)
+            elif self._is_burst and was_empty:
+                when_done()
+                return
+            elif self._is_burst:
+                self._hand.wait_for_change(_LOOK_SECONDS)
+
+    def _wanted(self) -> int:
+        ready, running, finishing = self._hand.counts()
+        prefetch = self._pace.prefetch()
+        # Top up when half of the stock is used, so that claims come in batches.
+        if (running >= self._concurrency and ready > prefetch // 2) or finishing >= _UNCOMMITTED_MAX:
+            return 0
+        return self._concurrency + prefetch - ready - running
+
+    def _pull(self, wanted: int) -> list[Job]:
+        try:
+            return self._source.pull_until(
+                lambda: self._is_burst or self._stop.is_set(),
+                self._queues,
+                count=wanted,
+                lease_ms=self._lease_ms,
+                worker_id=self._worker_id,
+            )
+        except StorageError as error:
+            log.error("cannot claim jobs; trying again", extra={"error": str(error)})
+            self._stop.wait(_AFTER_ERROR_SECONDS)
+            return []
+
+    def _give_back_overdue(self) -> None:
+        """Jobs that wait here behind a slow one, while another worker may be idle."""
+        for job in self._hand.take_back(older_than_seconds=2 * self._prefetch_seconds):
+            give_back(self._source, job)
+
+
+def give_back(source: Source, job: Job) -> bool:
+    """Releases a job; one that cannot be released comes back when its lease ends."""
+    try:
+        source.release(job)
+    except (StateError, StorageError) as error:
+        log.warning("could not give a job back", extra={"job_id": job.id, "error": str(error)})
+        return False
+    return True
