@@ -109,8 +109,8 @@ def _retry(tx: Transaction, job: Job) -> bool:
     for parent, parent_state in parents:
         if parent_state in (DLQ, CANCELLED):
             raise InvalidState(
-                f"job {job.id} depends on job {tx.text_of(parent)}, which is {STATES[parent_state].value.capitalize()}; "
-                "retry that job first."
+                f"job {job.id} cannot be retried: it depends on job {tx.text_of(parent)}, which is "
+                f"{STATES[parent_state].value.capitalize()}. Retry that job first."
             )
     unfinished = sum(parent_state != COMPLETED for _, parent_state in parents)
     state = finish.retry(tx, job.key, None if job.blocked_by is None else unfinished)
@@ -138,7 +138,8 @@ class Delete:
         job = require_job(tx, self.job_id)
         if job.state_code == ACTIVE:
             raise InvalidState(f"job {self.job_id} is Active; expected a job that is not running. Cancel it first.")
-        flows.parent_ended(tx, job.key, CANCELLED)
+        if not job.state.is_terminal:  # A finished parent has told its children already.
+            flows.parent_ended(tx, job.key, CANCELLED)
         remove(tx, [job.key])
 
 
@@ -153,6 +154,7 @@ class Purge:
 
     def run(self, tx: Transaction) -> int:
         keys = queues.keys_in(tx, self.queue, self.state, after=0, limit=limits.SWEEP_CHUNK)
-        for key in keys:
-            flows.parent_ended(tx, key, CANCELLED)
+        if not STATES[self.state].is_terminal:
+            for key in keys:
+                flows.parent_ended(tx, key, CANCELLED)
         return remove(tx, keys)

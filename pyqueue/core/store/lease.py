@@ -17,8 +17,10 @@ _EXTEND: Final = """
     FROM (VALUES {rows}) AS lease
     WHERE pyqueue_job.id = lease.column1 AND state = 3
       AND (lease.column2 IS NULL OR lease_token = lease.column2)
-    RETURNING id, lease_until, cancel_requested_at IS NOT NULL
+    RETURNING id, lease_until, cancel_requested_at
 """
+# The bare column, since SQLite 3.40 answers `cancel_requested_at IS NOT NULL` wrongly (always 1) in the
+# RETURNING of an UPDATE … FROM.
 
 _REPORT: Final = """
     UPDATE pyqueue_job SET progress = ?, updated_at = ?
@@ -38,8 +40,8 @@ def extend(tx: Transaction, leases: Sequence[tuple[int, int | None]], until_us: 
     extended: dict[int, tuple[int, bool]] = {}
     for chunk in padded_chunks(leases):
         params = [until_us, until_us, tx.now_us, tx.now_us, *flat(chunk)]
-        for key, lease_us, cancel in tx.rows(with_rows(_EXTEND, 2, len(chunk)), params):
-            extended[key] = (lease_us, bool(cancel))
+        for key, lease_us, cancel_us in tx.rows(with_rows(_EXTEND, 2, len(chunk)), params):
+            extended[key] = (lease_us, cancel_us is not None)
     return extended
 
 
