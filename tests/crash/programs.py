@@ -57,9 +57,7 @@ def housekeep(queue: PyQueue) -> None:
         queue.housekeep()
 
 
-PROGRAMS = {
-    program.__name__: program for program in (push_singles, push_batches, push_from_tasks, work, housekeep)
-}
+PROGRAMS = {program.__name__: program for program in (push_singles, push_batches, push_from_tasks, work, housekeep)}
 
 if __name__ == "__main__":
     _, name, storage, durability = sys.argv

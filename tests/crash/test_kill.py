@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import sqlite3
 import subprocess
@@ -14,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from pyqueue import JobState, PyQueue
-
 from tests.waiting import eventually
 
 PROGRAMS = Path(__file__).with_name("programs.py")
@@ -71,9 +71,9 @@ def _run_and_kill(path: Path, durability: str, seconds: float) -> Sequence[str]:
         subprocess.Popen([sys.executable, str(PROGRAMS), role, str(path), durability], stdout=subprocess.PIPE)
         for role in ROLES
     ]
+    # They run for ever: the time-out is the moment of the kill, counted from the first sign of life.
+    assert isinstance(processes[0].stdout, io.BufferedReader) and processes[0].stdout.peek(1)
     with pytest.raises(subprocess.TimeoutExpired):
-        # They run for ever: the time-out is the moment of the kill, counted from the first life sign.
-        assert processes[0].stdout is not None and processes[0].stdout.peek(1)  # type: ignore[attr-defined]
         processes[0].wait(seconds)
     for process in processes:
         process.kill()
@@ -85,9 +85,7 @@ def _run_and_kill(path: Path, durability: str, seconds: float) -> Sequence[str]:
 def _check_file(path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    counted = dict(
-        connection.execute("SELECT queue || state, jobs FROM pyqueue_count WHERE jobs <> 0").fetchall()
-    )
+    counted = dict(connection.execute("SELECT queue || state, jobs FROM pyqueue_count WHERE jobs <> 0").fetchall())
     real = dict(connection.execute("SELECT queue || state, count(*) FROM pyqueue_job GROUP BY 1").fetchall())
     connection.close()
     assert counted == real

@@ -18,7 +18,6 @@ from pyqueue import PyQueue
 from pyqueue.core.errors import DuplicateKey, StorageError
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.testing import FakeClock
-
 from tests.crash.scenarios import SCENARIOS, Prepared, prepare
 from tests.waiting import eventually
 
@@ -34,9 +33,7 @@ class FaultyDatabase(peewee.SqliteDatabase):
     _count: ClassVar[int] = 0
 
     @classmethod
-    def arm(
-        cls, number: int, *, after: bool = False, error: type[sqlite3.Error] = sqlite3.OperationalError
-    ) -> None:
+    def arm(cls, number: int, *, after: bool = False, error: type[sqlite3.Error] = sqlite3.OperationalError) -> None:
         cls.fails_at, cls.fails_after, cls.error, cls._count = number, after, error, 0
 
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:

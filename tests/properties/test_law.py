@@ -12,14 +12,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from pyqueue import Job, JobState, PyQueue, PyQueueError
 from pyqueue.core.signals import BY_EVENT, JobChange
 from pyqueue.core.states import STATES
 from pyqueue.core.transitions import TRANSITIONS
 from pyqueue.testing import FakeClock
-
 from tests.properties.model import LEASE_MS, Model, ModelJob, Refused
 
 QUEUES = st.sampled_from(["a", "b"])

@@ -1,0 +1,1 @@
+"""The command line. `pyqueue.cli.main:main` is its entry point."""

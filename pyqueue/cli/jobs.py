@@ -1,0 +1,211 @@
+"""Commands on jobs: push, inspect, jobs, retry, cancel, delete."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from pyqueue.cli.output import print_facts, print_json, print_table
+from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
+from pyqueue.core.errors import ValidationError
+from pyqueue.core.job import Attempt, Job
+from pyqueue.core.shapes import attempt_object, job_object, moment_text
+from pyqueue.core.states import JobState
+
+# Every option of a job as a flag: (option, type, help). `metadata` is JSON, repeated flags make a list.
+_FLAGS: tuple[tuple[str, Any, str], ...] = (
+    ("priority", int, "Higher is pulled first."),
+    ("delay_ms", int, "Not to be pulled before this much later."),
+    ("run_at", str, "The same as a moment with a time zone: 2030-01-31T08:00:00+01:00."),
+    ("max_attempts", int, "Total tries."),
+    ("backoff", click.Choice(["fixed", "linear", "exponential"]), "How the waits between tries grow."),
+    ("backoff_delay_ms", int, "The first wait between tries."),
+    ("backoff_jitter", bool, "Draw each wait from its upper half."),
+    ("ttl_ms", int, "Cancel the job if it has not started after this."),
+    ("timeout_ms", int, "Fail a run that takes longer."),
+    ("unique_key", str, "At most one live job of the queue holds it."),
+    ("tags", list, "A tag; may be given several times."),
+    ("group_id", str, "The groups of a queue take turns."),
+    ("lifo", bool, "Newest first."),
+    ("remove_on_complete", bool, "Remove the job when it completes."),
+    ("remove_on_fail", bool, "Remove the job when it becomes a dead letter."),
+    ("custom_id", str, "An id of your own, to find the job by."),
+    ("metadata", str, "Any JSON, kept with the job."),
+    ("depends_on", list, "The id of a job that must complete first; may be given several times."),
+    ("flow_id", str, "The flow that the job belongs to."),
+)
+
+
+def _job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option, kind, text in reversed(_FLAGS):
+        name = "--" + option.replace("_", "-")
+        if kind is bool:
+            command = click.option(name, option, is_flag=True, default=None, help=text)(command)
+        elif kind is list:
+            single = {"tags": "--tag"}.get(option, name)
+            command = click.option(single, option, multiple=True, help=text)(command)
+        else:
+            command = click.option(name, option, type=kind, help=text)(command)
+    return command
+
+
+@click.command()
+@click.argument("queue")
+@click.argument("name")
+@click.option("--data", default="{}", show_default=True, help="The payload as JSON; - reads it from stdin.")
+@_job_options
+@storage_option
+@reports_errors
+def push(queue: str, name: str, data: str, storage: str, **flags: Any) -> None:
+    """Store a job called NAME in QUEUE, and print its id.
+
+    Example: pyqueue push emails send-welcome --data '{"to": "user@a.com"}' --storage jobs.db
+    """
+    payload = _json(sys.stdin.read() if data == "-" else data, "--data")
+    options: Any = {option: value for option, value in flags.items() if value not in (None, ())}
+    if "metadata" in options:
+        options["metadata"] = _json(options["metadata"], "--metadata")
+    if "run_at" in options:
+        options["run_at"] = _moment(options["run_at"])
+    with open_queue(storage, creates=True) as opened:
+        click.echo(opened.push(queue, name, payload, **options))
+
+
+def _json(text: str, flag: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValidationError(f'{flag} is not JSON ({error}); expected such as \'{{"to": "user@a.com"}}\'.') from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValidationError(f"--run-at {text!r}; expected such as 2030-01-31T08:00:00+01:00.") from None
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@storage_option
+@json_option
+@reports_errors
+def inspect(job_id: str, storage: str, as_json: bool) -> None:
+    """Show a job with its attempts and logs.
+
+    Example: pyqueue inspect 0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e --storage jobs.db
+    """
+    with open_queue(storage) as opened:
+        job, attempts = opened.get_job(job_id), opened.attempts(job_id)
+    if as_json:
+        return print_json([job_object(job) | {"attempts": list(map(attempt_object, attempts))}])
+    return print_facts(_facts(job, attempts))
+
+
+def _facts(job: Job, attempts: list[Attempt]) -> list[tuple[str, object]]:
+    shape = job_object(job)
+    facts: list[tuple[str, object]] = []
+    for key, value in shape.items():
+        if key in ("data", "result", "metadata") and value is not None:
+            facts.append((key, json.dumps(value, indent=2, ensure_ascii=False)))
+        elif key not in ("logs", "last_error"):
+            facts.append((key, ", ".join(value) if isinstance(value, list) else value))
+    facts += [(f"failed run {each.number}", f"{moment_text(each.failed_at)}\n{each.error}") for each in attempts]
+    facts += [(f"log {moment_text(entry.at)}", entry.message) for entry in job.logs]
+    return facts
+
+
+@click.command("jobs")
+@click.option("--queue", help="Only jobs of this queue.")
+@click.option("--state", type=click.Choice([each.value for each in JobState]), help="Only jobs in this state.")
+@click.option("--name", help="Only jobs of this name.")
+@click.option("--tag", help="Only jobs with this tag.")
+@click.option("--flow-id", help="Only jobs of this flow.")
+@click.option("--custom-id", help="Only jobs with this id of yours.")
+@click.option("--limit", default=50, show_default=True, help="At most so many, 1 to 1,000.")
+@click.option("--cursor", help="Go on after this job: the cursor printed by the page before.")
+@storage_option
+@json_option
+@reports_errors
+def list_jobs(storage: str, as_json: bool, **filters: Any) -> None:
+    """List jobs, newest first.
+
+    Example: pyqueue jobs --queue emails --state dlq --storage jobs.db
+    """
+    with open_queue(storage) as opened:
+        page = opened.list_jobs(**filters)
+    if as_json:
+        print_json(map(job_object, page.jobs))
+    else:
+        columns = ["id", "queue", "name", "state", "attempt", "created", "error"]
+        print_table(columns, [_line(job) for job in page.jobs])
+    if page.next_cursor is not None:
+        click.echo(f"more: --cursor {page.next_cursor}", err=True)
+
+
+def _line(job: Job) -> tuple[object, ...]:
+    error = (job.last_error or "").strip().splitlines()
+    attempt = f"{job.attempt}/{job.max_attempts}"
+    return (
+        job.id,
+        job.queue,
+        job.name,
+        job.state.value,
+        attempt,
+        moment_text(job.created_at),
+        error[-1] if error else "",
+    )
+
+
+@click.command()
+@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("--dlq", metavar="QUEUE", help="Retry all dead letters of this queue.")
+@storage_option
+@reports_errors
+def retry(job_ids: tuple[str, ...], dlq: str | None, storage: str) -> None:
+    """Send dead or cancelled jobs round again. Prints how many with --dlq.
+
+    Example: pyqueue retry --dlq emails --storage jobs.db
+    """
+    if bool(job_ids) == bool(dlq):
+        raise ValidationError("retry needs ids or --dlq QUEUE, and not both.")
+    with open_queue(storage) as opened:
+        if dlq:
+            return click.echo(opened.retry_dlq(dlq))
+        for job_id in job_ids:
+            opened.retry(job_id)
+    return None
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@storage_option
+@reports_errors
+def cancel(job_id: str, storage: str) -> None:
+    """Withdraw a job; ask the worker of one that runs to stop. Prints its state.
+
+    Example: pyqueue cancel 0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e --storage jobs.db
+    """
+    with open_queue(storage) as opened:
+        state = opened.cancel(job_id)
+    click.echo(state.value)
+    if state is JobState.ACTIVE:
+        click.echo("it runs; its worker is told at the next heartbeat", err=True)
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@storage_option
+@reports_errors
+def delete(job_id: str, storage: str) -> None:
+    """Remove a job that is not running, with its attempts and logs.
+
+    Example: pyqueue delete 0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e --storage jobs.db
+    """
+    with open_queue(storage) as opened:
+        opened.delete(job_id)

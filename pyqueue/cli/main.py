@@ -1,0 +1,23 @@
+"""The group of all commands."""
+
+from __future__ import annotations
+
+import click
+
+from pyqueue._version import VERSION
+from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
+from pyqueue.cli.queues import pause, purge, resume, status
+from pyqueue.cli.worker import worker
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, message="pyqueue %(version)s")
+def main() -> None:
+    """Persistent background jobs in one file.
+
+    Every command works on the file itself, beside the applications and workers that use it.
+    """
+
+
+for command in (worker, push, status, inspect, list_jobs, retry, cancel, delete, purge, pause, resume):
+    main.add_command(command)

@@ -1,0 +1,60 @@
+"""What every command shares: the storage it works on, and how it ends."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from pyqueue.core.config import MEMORY, sqlite_path
+from pyqueue.core.errors import ConfigError, PyQueueError, ValidationError
+from pyqueue.core.queue import PyQueue
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def storage_option(command: F) -> F:
+    """`--storage`, or the environment variable PYQUEUE_STORAGE."""
+    option = click.option(
+        "--storage",
+        envvar="PYQUEUE_STORAGE",
+        required=True,
+        metavar="PATH",
+        help="The queue's file, or a URL such as sqlite:///jobs.db. Also taken from PYQUEUE_STORAGE.",
+    )
+    return option(command)
+
+
+def json_option(command: F) -> F:
+    """`--json`: one object per line on stdout, for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")(command)
+
+
+def open_queue(storage: str, *, creates: bool = False, durability: str = "power") -> PyQueue:
+    """The queue of a command. Only commands that store something create a file that is not there."""
+    path = sqlite_path(storage)
+    if path == MEMORY:
+        raise ConfigError("storage ':memory:' would be gone with this command; expected the path of a file.")
+    if not os.path.exists(path):
+        if not creates:
+            raise ConfigError(f"there is no file {path!r}; expected a queue that was used before. Check --storage.")
+        click.echo(f"creating {path}", err=True)
+    return PyQueue(storage, durability=durability)
+
+
+def reports_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Ends a command whose call was wrong with status 2, and one that failed with 1; each with one line."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except PyQueueError as error:
+            click.echo(f"pyqueue: {' '.join(str(error).split())}", err=True)
+            is_wrong_usage = isinstance(error, ConfigError | ValidationError)
+            raise click.exceptions.Exit(2 if is_wrong_usage else 1) from None
+
+    return run
