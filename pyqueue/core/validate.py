@@ -104,7 +104,7 @@ def text(value: object, what: str, size_max: int) -> str:
     if size_bytes > size_max:
         raise ValidationError(f"{what} has {size_bytes:,} bytes; expected at most {size_max:,}. Shorten it.")
     if "\0" in value:
-        raise ValidationError(f"{what} {shown(value)} contains a NUL character; remove it.")
+        raise ValidationError(f"{what} {shown(value)} contains a NUL character; expected text without it.")
     return value
 
 
