@@ -93,7 +93,7 @@ class Runtime:
             for listener in self._due_listeners:
                 listener(effects.due_us)
         if effects.changes:
-            self.announcer.announce(effects.changes, salt=self.store.salt, at_us=self.clock.now_us())
+            self.announcer.announce(effects.changes, salt=effects.salt, at_us=effects.now_us)
 
     def key_of(self, job_id: str) -> int:
         """The key of an id text, by arithmetic."""

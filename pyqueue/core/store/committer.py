@@ -219,7 +219,7 @@ def _run_together(store: SqliteStore, transaction: Transaction, group: Sequence[
     for key, neighbours in groupby(group, key=_merge_key):
         tickets = list(neighbours)
         before = store.changes_so_far()
-        effects, transaction.effects = transaction.effects, Effects()
+        effects, transaction.effects = transaction.effects, transaction.no_effects()
         try:
             if len(tickets) > 1:
                 _note_outcomes(tickets, key.run_together(transaction, [ticket.operation for ticket in tickets]))
@@ -257,7 +257,7 @@ def _run_guarded(store: SqliteStore, transaction: Transaction, group: Sequence[_
     """The careful way: a savepoint around each operation, so that a failing one is undone alone."""
     for ticket in group:
         ticket.error = None
-        effects, transaction.effects = transaction.effects, Effects()
+        effects, transaction.effects = transaction.effects, transaction.no_effects()
         transaction.execute("SAVEPOINT pyqueue_operation")
         try:
             ticket.result = ticket.operation.run(transaction)

@@ -91,9 +91,9 @@ def executor_of(connection: Any) -> tuple[Executor, AfterCommit | None]:
     if isinstance(connection, peewee.Database):
         return connection, connection.after_commit
     if isinstance(connection, sqlite3.Connection):
-        return _DbApi(connection), None  # sqlite3 tells nobody of a commit; waiters notice by polling.
+        return _DbApi(connection), None  # It tells nobody of a commit: those who wait notice by polling.
     if hasattr(connection, "exec_driver_sql"):
-        return _SqlAlchemy(connection), _after_connection_commit(connection)
+        return _SqlAlchemy(connection), None  # Its commit event comes before the commit.
     if hasattr(connection, "connection") and hasattr(connection, "get_bind"):
         inner = connection.connection()
         return _SqlAlchemy(inner), _after_session_commit(connection)
@@ -122,15 +122,6 @@ class _SqlAlchemy:
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Cursor:
         result: Cursor = self._connection.exec_driver_sql(sql, tuple(params or ()))
         return result
-
-
-def _after_connection_commit(connection: Any) -> AfterCommit:
-    def register(function: Callable[[], None]) -> None:
-        from sqlalchemy import event  # only reached with an SQLAlchemy connection in hand
-
-        event.listen(connection, "commit", lambda _connection: function(), once=True)
-
-    return register
 
 
 def _after_session_commit(session: Any) -> AfterCommit:

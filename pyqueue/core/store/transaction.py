@@ -51,11 +51,13 @@ _ADD_COUNTS = """
 
 
 class Effects:
-    """What follows from the operations of a transaction."""
+    """What follows from the operations of a transaction, which happen all at one moment."""
 
-    __slots__ = ("changes", "counts", "due_us", "wakes")
+    __slots__ = ("changes", "counts", "due_us", "now_us", "salt", "wakes")
 
-    def __init__(self) -> None:
+    def __init__(self, *, now_us: int, salt: int) -> None:
+        self.now_us = now_us
+        self.salt = salt
         self.counts: dict[tuple[str, int], int] = {}
         self.changes: list[Change] = []
         self.wakes: dict[str, int] = {}
@@ -79,9 +81,13 @@ class Transaction:
         self.db = db
         self.now_us = now_us
         self.salt = salt
-        self.effects = Effects()
+        self.effects = self.no_effects()
         self._next_key: int | None = None
         self._queues: dict[str, QueueFlags] = {}
+
+    def no_effects(self) -> Effects:
+        """Effects to collect those of one operation in."""
+        return Effects(now_us=self.now_us, salt=self.salt)
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         return self.db.execute_sql(sql, params)
