@@ -13,8 +13,6 @@ from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import HousekeepingReport, Job
 from pyqueue.core.worker.worker import GRACE_MS_DEFAULT, PREFETCH_MS_DEFAULT, Worker, WorkerReport
 
-_FOREVER_MS = float("inf")
-
 
 class Working(Consuming):
     """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
@@ -96,11 +94,19 @@ class Working(Consuming):
         ).run()
 
     def pull_until(
-        self, is_over: Callable[[], bool], queues: Sequence[str], /, *, count: int, lease_ms: int, worker_id: str
+        self,
+        is_over: Callable[[], bool],
+        queues: Sequence[str],
+        /,
+        *,
+        count: int,
+        wait_ms: float,
+        lease_ms: int,
+        worker_id: str,
     ) -> list[Job]:
-        """`pull` that waits until there are jobs, or `is_over()` after a `wake_pulls()`. For workers."""
+        """`pull` whose wait also ends when `is_over()` is true after a `wake_pulls()`. For workers."""
         operation = Pull(tuple(queues), count, lease_ms, worker_id)
-        return self._runtime.write(operation) or waiting.pull(self._runtime, operation, _FOREVER_MS, is_over)
+        return self._runtime.write(operation) or waiting.pull(self._runtime, operation, wait_ms, is_over)
 
     def wake_pulls(self) -> None:
         """Makes every waiting pull of this handle look again."""

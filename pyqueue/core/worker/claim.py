@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 _PREFETCH_MAX: Final = 200
 _UNCOMMITTED_MAX: Final = 1_000
 _LOOK_SECONDS: Final = 0.05
+# A runner needs a moment to begin what it is given.
+_OVERDUE_SECONDS_MIN: Final = 0.1
 _AFTER_ERROR_SECONDS: Final = 0.5
 
 
@@ -23,7 +25,15 @@ class Source(Protocol):
     """The calls of a queue that claim and give back."""
 
     def pull_until(
-        self, is_over: Callable[[], bool], queues: Sequence[str], /, *, count: int, lease_ms: int, worker_id: str
+        self,
+        is_over: Callable[[], bool],
+        queues: Sequence[str],
+        /,
+        *,
+        count: int,
+        wait_ms: float,
+        lease_ms: int,
+        worker_id: str,
     ) -> list[Job]: ...
 
     def wake_pulls(self) -> None: ...
@@ -49,6 +59,10 @@ class Pace:
             self._seconds = seconds
         else:
             self._seconds += (seconds - self._seconds) * 0.1
+
+    def forget(self) -> None:
+        """What runs now takes longer than anything before: hold nothing ready until it is known how long."""
+        self._seconds = None
 
     def prefetch(self) -> int:
         if self._seconds is None:
@@ -125,6 +139,7 @@ class Claiming:
                 lambda: self._is_burst or self._stop.is_set(),
                 self._queues,
                 count=wanted,
+                wait_ms=self._wait_ms(),
                 lease_ms=self._lease_ms,
                 worker_id=self._worker_id,
             )
@@ -133,9 +148,16 @@ class Claiming:
             self._stop.wait(_AFTER_ERROR_SECONDS)
             return []
 
+    def _wait_ms(self) -> float:
+        """For ever with nothing ready; else not so long that ready jobs become overdue unnoticed."""
+        return max(self._prefetch_seconds, _LOOK_SECONDS) * 1_000 if self._hand.counts()[0] else float("inf")
+
     def _give_back_overdue(self) -> None:
         """Jobs that wait here behind a slow one, while another worker may be idle."""
-        for job in self._hand.take_back(older_than_seconds=2 * self._prefetch_seconds):
+        overdue = self._hand.take_back(older_than_seconds=max(2 * self._prefetch_seconds, _OVERDUE_SECONDS_MIN))
+        if overdue:
+            self._pace.forget()
+        for job in overdue:
             give_back(self._source, job)
 
 

@@ -94,7 +94,7 @@ class ThreadRunner:
         try:
             result = self._handler(job)
         except BaseException as error:  # Also SystemExit: a job must not end its worker.
-            return Outcome(job, error=error, seconds=time.perf_counter() - started)
+            return Outcome(job, error=_of_handler(error), seconds=time.perf_counter() - started)
         return Outcome(job, result, seconds=time.perf_counter() - started)
 
 
@@ -152,7 +152,7 @@ class LoopRunner:
         except asyncio.CancelledError as error:
             return Outcome(job, error=error, is_cancelled=True, seconds=time.perf_counter() - started)
         except BaseException as error:  # Also SystemExit: a job must not end its worker.
-            return Outcome(job, error=error, seconds=time.perf_counter() - started)
+            return Outcome(job, error=_of_handler(error), seconds=time.perf_counter() - started)
         return Outcome(job, result, seconds=time.perf_counter() - started)
 
     async def _end_all(self, is_at_once: bool) -> None:
@@ -162,3 +162,9 @@ class LoopRunner:
                 task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1.0 if is_at_once else None)
+
+
+def _of_handler(error: BaseException) -> BaseException:
+    """The error with a traceback that begins in the handler, not in this module."""
+    trace = error.__traceback__
+    return error if trace is None else error.with_traceback(trace.tb_next)
