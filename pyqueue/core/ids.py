@@ -24,7 +24,6 @@ SEQUENCE_BITS: Final = 21
 _SALT_BITS: Final = 53
 _SALT_MASK: Final = (1 << _SALT_BITS) - 1
 _LOW_SEQUENCE_BITS: Final = 9
-_VERSION_AND_VARIANT: Final = (7 << 76) | (2 << 62)
 
 # Lenient on input, as the wire format asks: hyphens optional, braces and urn:uuid: accepted.
 _UUID: Final = re.compile(
@@ -50,16 +49,11 @@ def created_us(key: int) -> int:
 
 def to_text(key: int, salt: int) -> str:
     """The UUIDv7 of a key: lower case, hyphenated."""
-    sequence = key & 0x1FFFFF
-    number = (
-        (key >> SEQUENCE_BITS) << 80
-        | _VERSION_AND_VARIANT
-        | (sequence >> _LOW_SEQUENCE_BITS) << 64
-        | (sequence & 0x1FF) << _SALT_BITS
-        | salt
+    # The five groups in turn: 32 and 16 bits of time, version and sequence, variant and sequence and salt, salt.
+    return (
+        f"{key >> 37:08x}-{key >> 21 & 0xFFFF:04x}-{0x7000 | key >> 9 & 0xFFF:04x}"
+        f"-{0x8000 | (key & 0x1FF) << 5 | salt >> 48:04x}-{salt & 0xFFFFFFFFFFFF:012x}"
     )
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def to_key(text: str, salt: int) -> int:

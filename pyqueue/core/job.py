@@ -234,12 +234,19 @@ class FailResult(msgspec.Struct, frozen=True):
     next_attempt_at: datetime | None
 
 
-class AckResult(msgspec.Struct, frozen=True):
-    """What became of one item of `ack_many`."""
+class AckResult(NamedTuple):
+    """What became of one item of `ack_many`: `job` as it was given, and why it was refused, if it was."""
 
-    id: str
-    ok: bool
+    job: Job | str
     error: PyQueueError | None = None
+
+    @property
+    def id(self) -> str:
+        return self.job if isinstance(self.job, str) else self.job.id
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
 
 
 class HeartbeatResult(msgspec.Struct, frozen=True):

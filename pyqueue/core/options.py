@@ -71,15 +71,17 @@ def new_job(name: object, data: Any, options: Mapping[str, Any] | JobOptions) ->
 
 def job_of_mapping(mapping: object) -> NewJob:
     """One element of `push_many`: `name`, `data` and options, side by side."""
-    if not isinstance(mapping, Mapping):
+    if not isinstance(mapping, dict | Mapping):  # dict by name: the abstract check costs as much as all the rest
         raise ValidationError(
             f"push_many got {shown(mapping)}; expected mappings such as {{'name': 'send', 'data': {{…}}}}."
         )
-    options = {key: value for key, value in mapping.items() if key not in ("name", "data")}
     if "name" not in mapping:
         raise ValidationError(
             f"push_many got {shown(dict(mapping))} without a name; expected a 'name' in each mapping."
         )
+    if len(mapping) == 1 + ("data" in mapping):
+        return new_job(mapping["name"], mapping.get("data"), {})
+    options = {key: value for key, value in mapping.items() if key not in ("name", "data")}
     return new_job(mapping["name"], mapping.get("data"), options)
 
 

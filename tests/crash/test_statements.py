@@ -44,11 +44,11 @@ class FaultyDatabase(peewee.SqliteDatabase):
                 cls.fails_at = 0
                 # What a COMMIT has done before its error is not known: SQLite fails it undone.
                 if cls.fails_after and sql != "COMMIT":
-                    super().execute_sql(sql, params)
+                    super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
                 cause = cls.error("disk I/O error")
                 cause.sqlite_errorcode = sqlite3.SQLITE_IOERR
                 raise peewee.OperationalError("disk I/O error") from cause
-        return super().execute_sql(sql, params)
+        return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(autouse=True)

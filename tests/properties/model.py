@@ -203,8 +203,9 @@ class Model:
         del self.jobs[job_id]
 
     def purge(self, queue: str, state: str) -> None:
-        for job_id in [each for each, job in self.jobs.items() if (job.queue, job.state) == (queue, state)]:
-            if job_id in self.jobs and self.jobs[job_id].state == state:
+        """Newest first, so that a purge of blocked jobs takes children before their parents."""
+        for job_id in sorted(self.jobs, reverse=True):
+            if (self.jobs[job_id].queue, self.jobs[job_id].state) == (queue, state):
                 self.delete(job_id)
 
     def end(self, job_id: str, state: str) -> None:

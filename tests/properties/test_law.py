@@ -287,7 +287,7 @@ class Law(RuleBasedStateMachine):
 
 
 def _run(examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Law,
         settings=settings(
             max_examples=examples,

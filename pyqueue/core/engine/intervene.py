@@ -145,16 +145,20 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Removes up to `limits.SWEEP_CHUNK` jobs of a queue in one state; gives how many."""
+    """Removes up to `limits.SWEEP_CHUNK` jobs of a queue in one state, finished ones with keys above `after`.
+
+    Gives how many were removed, and the highest key among them (None: there are no more).
+    """
 
     queue: str
     state: int
+    after: int = 0
 
     durable: ClassVar[bool] = True
 
-    def run(self, tx: Transaction) -> int:
-        keys = queues.keys_in(tx, self.queue, self.state, after=0, limit=limits.SWEEP_CHUNK)
+    def run(self, tx: Transaction) -> tuple[int, int | None]:
+        keys = queues.keys_in(tx, self.queue, self.state, after=self.after, limit=limits.SWEEP_CHUNK)
         if not STATES[self.state].is_terminal:
             for key in keys:
                 flows.parent_ended(tx, key, CANCELLED)
-        return remove(tx, keys)
+        return remove(tx, keys), max(keys, default=None)

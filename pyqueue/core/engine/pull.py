@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -11,10 +10,11 @@ from pyqueue.core.engine import sweep
 from pyqueue.core.job import Job
 from pyqueue.core.states import ACTIVE, WAITING
 from pyqueue.core.store import claim, jobs
+from pyqueue.core.store.claim import ReadyRow
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
-_ROUND: Final = 21  # position of `rank` in the rows of claim.ready
+_NOTHING_RARE: Final = (None,) * len(claim.RARE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +45,30 @@ def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str
     if not rows:
         return []
     keys = [row[0] for row in rows]
+    rich = [row[0] for row in rows if row[-1]]
+    rare = claim.rare_columns(tx, rich) if rich else {}
     until_us = tx.now_us + lease_ms * 1_000
     claim.claim(tx, keys, worker_id=worker_id, until_us=until_us)
-    _advance_groups(tx, queue, rows)
-    tx.move(queue, WAITING, ACTIVE, len(keys))
-    tx.announce(Change(Event.PULL, queue, keys, ACTIVE, worker_id=worker_id))
-    tx.due(until_us)
-    return [_job(tx, queue, row, until_us, worker_id) for row in rows]
-
-
-def _advance_groups(tx: Transaction, queue: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    reached = max(row[_ROUND] for row in rows)
+    reached = max(row[-2] for row in rows)
     if reached > tx.queue(queue).round:
         claim.advance_round(tx, queue, reached)
+    tx.move(queue, WAITING, ACTIVE, len(keys))
+    tx.announce(Change(Event.PULL, queue, keys, ACTIVE, worker_id=worker_id))
+    taken = [_job(tx, queue, row, rare.get(row[0], _NOTHING_RARE), until_us, worker_id) for row in rows]
+    tx.due(until_us if not rich else min(job.lease_us or until_us for job in taken))
+    return taken
 
 
-def _job(tx: Transaction, queue: str, row: tuple[Any, ...], until_us: int, worker_id: str | None) -> Job:
+def _job(
+    tx: Transaction, queue: str, row: ReadyRow, rare: tuple[Any, ...], until_us: int, worker_id: str | None
+) -> Job:
     """The job as the claim has left it, without reading it again."""
-    (key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, timeout_ms, expires_us,
-     unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by, token, progress,
-     last_error, _rank) = row  # fmt: skip
+    key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, token, _rank, _is_rich = row
+    (timeout_ms, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by,
+     progress, last_error) = rare  # fmt: skip
     now_us = tx.now_us
     if timeout_ms is not None:
         until_us = min(until_us, now_us + timeout_ms * 1_000)
-        tx.due(until_us)
     return Job(
         tx.salt, key, queue, name, ACTIVE, priority, data, attempt, max_attempts, backoff, backoff_delay_ms,
         timeout_ms, None, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras,

@@ -11,7 +11,7 @@ from pyqueue.core.engine.lease import Heartbeat, Progress
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.handle import waiting
-from pyqueue.core.handle.refs import JobOrId, ack_item, error_of, ref_of, result_text
+from pyqueue.core.handle.refs import JobOrId, ack_items, error_of, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, FailResult, HeartbeatResult, Job
 from pyqueue.core.validate import integer
@@ -78,13 +78,13 @@ class Consuming:
 
         An item is a job, an id, or a pair of one of these and a result.
         """
-        operation = Ack(tuple(map(ack_item, items)))
-        return self._ack_results(operation, self._runtime.write(operation)) if operation.items else []
+        acks = ack_items(items)
+        return acks.results(self._runtime.write(Ack(acks.entries))) if acks.entries else []
 
     async def aack_many(self, items: Iterable[JobOrId | tuple[JobOrId, Any]]) -> list[AckResult]:
         """`ack_many` for event loops."""
-        operation = Ack(tuple(map(ack_item, items)))
-        return self._ack_results(operation, await self._runtime.awrite(operation)) if operation.items else []
+        acks = ack_items(items)
+        return acks.results(await self._runtime.awrite(Ack(acks.entries))) if acks.entries else []
 
     def fail(
         self,
@@ -189,10 +189,6 @@ class Consuming:
         if lease_ms is None:
             return self._lease_ms
         return integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
-
-    def _ack_results(self, operation: Ack, errors: Sequence[PyQueueError | None]) -> list[AckResult]:
-        texts = (ref.job if isinstance(ref.job, str) else self._runtime.text_of(ref.job) for ref, _ in operation.items)
-        return [AckResult(text, error is None, error) for text, error in zip(texts, errors, strict=True)]
 
 
 def _ack_of(job: JobOrId, result: Any, lease: int | None) -> Ack:

@@ -100,17 +100,23 @@ class Intervening:
         Works in chunks, so that others can write meanwhile; a crash half-way leaves whole jobs.
         """
         removed = 0
-        for operation in _purges_of(queue, state):
-            while number := self._runtime.write(operation):
+        for first in _purges_of(queue, state):
+            operation: Purge | None = first
+            while operation is not None:
+                number, last = self._runtime.write(operation)
                 removed += number
+                operation = _next_purge(operation, last)
         return removed
 
     async def apurge(self, queue: str, *, state: JobState | str | None = None) -> int:
         """`purge` for event loops."""
         removed = 0
-        for operation in _purges_of(queue, state):
-            while number := await self._runtime.awrite(operation):
+        for first in _purges_of(queue, state):
+            operation: Purge | None = first
+            while operation is not None:
+                number, last = await self._runtime.awrite(operation)
                 removed += number
+                operation = _next_purge(operation, last)
         return removed
 
     def pause(self, queue: str, *, pushes: bool = True, pulls: bool = False) -> None:
@@ -154,3 +160,7 @@ def _purges_of(queue: str, state: JobState | str | None) -> list[Purge]:
     if wanted is JobState.ACTIVE:
         raise ValidationError("purge got the state 'active'; expected another: jobs that run must be cancelled first.")
     return [Purge(name, wanted.code)]
+
+
+def _next_purge(operation: Purge, last: int | None) -> Purge | None:
+    return None if last is None else Purge(operation.queue, operation.state, last)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack
 from pyqueue.core import ids
 from pyqueue.core.engine.finish import Ack
 from pyqueue.core.handle.producing import push_of, push_of_many
-from pyqueue.core.handle.refs import JobOrId, ack_item, ref_of, result_text
+from pyqueue.core.handle.refs import JobOrId, ack_items, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, JobOptions
 from pyqueue.core.store.joined import JoinedTransaction
@@ -51,14 +51,8 @@ class BoundQueue:
 
     def ack_many(self, items: Iterable[JobOrId | tuple[JobOrId, Any]]) -> list[AckResult]:
         """`PyQueue.ack_many` in the caller's transaction."""
-        operation = Ack(tuple(map(ack_item, items)))
-        if not operation.items:
-            return []
-        salt = self._transaction.salt()
-        return [
-            AckResult(ref.job if isinstance(ref.job, str) else ids.to_text(ref.job, salt), error is None, error)
-            for (ref, _), error in zip(operation.items, self._run(operation), strict=True)
-        ]
+        acks = ack_items(items)
+        return acks.results(self._run(Ack(acks.entries))) if acks.entries else []
 
     def _run(self, operation: Operation[R]) -> R:
         return self._transaction.run(operation, self._runtime.after_commit)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from pyqueue.core import limits, validate
 from pyqueue.core.engine.finish import Ref
-from pyqueue.core.errors import ValidationError
-from pyqueue.core.job import Job
+from pyqueue.core.errors import PyQueueError, ValidationError
+from pyqueue.core.job import AckResult, Job
 
 JobOrId = Job | str
 
@@ -29,16 +30,35 @@ def job_id(job: object) -> str:
     raise ValidationError(f"job {validate.shown(job)}; expected a Job or the id text that push() returned.")
 
 
-def ack_item(item: object) -> tuple[Ref, str | None]:
-    """An item of `ack_many`: a Job, an id, or a pair of one of these and a result."""
-    if isinstance(item, tuple):
-        if len(item) != 2:
-            raise ValidationError(f"ack_many got a tuple of {len(item)}; expected (job, result).")
-        job, result = item
-        return ref_of(job), result_text(result)
-    if isinstance(item, Job | str):
-        return ref_of(item), None
-    raise ValidationError(f"ack_many got {validate.shown(item)}; expected a Job, an id, or a pair (job, result).")
+class AckItems(NamedTuple):
+    """The items of `ack_many`: the jobs as they were given, and what the engine is to do with each."""
+
+    jobs: list[JobOrId]
+    entries: tuple[tuple[Ref, str | None], ...]
+
+    def results(self, errors: Sequence[PyQueueError | None]) -> list[AckResult]:
+        return list(map(AckResult, self.jobs, errors))
+
+
+def ack_items(items: Iterable[object]) -> AckItems:
+    """Each item is a Job, an id, or a pair of one of these and a result."""
+    jobs: list[JobOrId] = []
+    entries: list[tuple[Ref, str | None]] = []
+    for item in items:
+        job, result = _pair(item) if isinstance(item, tuple) else (item, None)
+        if not isinstance(job, Job | str):
+            raise ValidationError(
+                f"ack_many got {validate.shown(item)}; expected a Job, an id, or a pair (job, result)."
+            )
+        jobs.append(job)
+        entries.append((ref_of(job), result_text(result)))
+    return AckItems(jobs, tuple(entries))
+
+
+def _pair(item: tuple[Any, ...]) -> tuple[Any, Any]:
+    if len(item) != 2:
+        raise ValidationError(f"ack_many got a tuple of {len(item)}; expected (job, result).")
+    return item[0], item[1]
 
 
 def result_text(result: Any) -> str | None:

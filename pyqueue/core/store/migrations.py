@@ -79,6 +79,7 @@ _TABLES: Final = (
     "CREATE UNIQUE INDEX pyqueue_job_unique ON pyqueue_job (queue, unique_key)"
     " WHERE unique_key IS NOT NULL AND state < 4",
     "CREATE INDEX pyqueue_job_group ON pyqueue_job (queue, group_id, rank) WHERE group_id IS NOT NULL AND state = 0",
+    "CREATE INDEX pyqueue_job_blocked ON pyqueue_job (queue) WHERE state = 2",
     "CREATE INDEX pyqueue_job_dlq ON pyqueue_job (queue) WHERE state = 5",
     "CREATE INDEX pyqueue_job_cancelled ON pyqueue_job (queue) WHERE state = 6",
     "CREATE INDEX pyqueue_job_flow ON pyqueue_job (flow_id) WHERE flow_id IS NOT NULL",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyqueue.core.states import STATES
+from pyqueue.core.states import JobState
 from pyqueue.core.store.transaction import Transaction
 
 _COUNTS: Final = "SELECT state, jobs FROM pyqueue_count WHERE queue = ?"
@@ -21,10 +21,18 @@ _PAUSE: Final = """
 """
 _RESUME: Final = "UPDATE pyqueue_queue SET pushes_paused_at = NULL, pulls_paused_at = NULL WHERE name = ?"
 
-# One for each state, so that it stands in the SQL as a literal and its partial index is used.
+# One for each state, so that it stands in the SQL as a literal and its partial index is used. Finished jobs are
+# walked by key, so that the walk can go on where it stopped. Blocked ones come newest first, children before
+# parents; the order of the others does not matter, and sorting a million of them would.
+_ORDER: Final = {
+    JobState.WAITING: "AND ? IS NOT NULL",
+    JobState.DELAYED: "AND ? IS NOT NULL",
+    JobState.BLOCKED: "AND ? IS NOT NULL ORDER BY id DESC",
+}
 _KEYS_IN: Final = {
-    state.code: f"SELECT id FROM pyqueue_job WHERE queue = ? AND state = {state.code} AND id > ? ORDER BY id LIMIT ?"
-    for state in STATES
+    state.code: "SELECT id FROM pyqueue_job "
+    f"WHERE queue = ? AND state = {state.code} {_ORDER.get(state, 'AND id > ? ORDER BY id')} LIMIT ?"
+    for state in JobState
 }
 
 
@@ -54,5 +62,5 @@ def resume(tx: Transaction, queue: str) -> None:
 
 
 def keys_in(tx: Transaction, queue: str, state: int, *, after: int, limit: int) -> list[int]:
-    """Keys of the jobs of a queue in a state, oldest first."""
+    """Keys of the jobs of a queue in a state. Those of finished jobs begin after `after`, oldest first."""
     return [row[0] for row in tx.rows(_KEYS_IN[state], (queue, after, limit))]

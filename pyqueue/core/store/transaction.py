@@ -34,14 +34,13 @@ class QueueFlags(NamedTuple):
     round: int
 
 
-_UNKNOWN_QUEUE: Final = QueueFlags(pushes_paused=False, pulls_paused=False, round=0)
-
-_QUEUE = "SELECT pushes_paused_at IS NOT NULL, pulls_paused_at IS NOT NULL, round FROM pyqueue_queue WHERE name = ?"
-
-# The highest id ever: ids of deleted jobs are not given out again, not even within a millisecond.
-_LAST_KEY = """
-    SELECT max(coalesce((SELECT max(id) FROM pyqueue_job), 0),
+# All that a push or pull must know before it writes, in one statement. The highest id ever includes those of
+# deleted jobs, which are not given out again, not even within a millisecond.
+_LOOK: Final = """
+    SELECT queue.pushes_paused_at IS NOT NULL, queue.pulls_paused_at IS NOT NULL, coalesce(queue.round, 0),
+           max(coalesce((SELECT max(id) FROM pyqueue_job), 0),
                (SELECT value FROM pyqueue_meta WHERE key = 'last_deleted'))
+    FROM (SELECT 1) LEFT JOIN pyqueue_queue AS queue ON queue.name = ?
 """
 
 _ADD_COUNTS = """
@@ -110,19 +109,20 @@ class Transaction:
         return ids.to_text(key, self.salt)
 
     def allocate(self, count: int) -> int:
-        """The first of `count` consecutive new keys, higher than every key before them."""
+        """The first of `count` consecutive new keys, higher than every key before them. Look at a queue first."""
+        assert self._next_key is not None
         first = self._next_key
-        if first is None:
-            first = max(ids.first_key(self.now_us), self.row(_LAST_KEY)[0] + 1)
-        self._next_key = first + count
+        self._next_key += count
         return first
 
     def queue(self, name: str) -> QueueFlags:
         """The flags of a queue, read once per transaction."""
         flags = self._queues.get(name)
         if flags is None:
-            row = self.row(_QUEUE, (name,))
-            flags = self._queues[name] = _UNKNOWN_QUEUE if row is None else QueueFlags(*row)
+            *known, last_key = self.row(_LOOK, (name,))
+            flags = self._queues[name] = QueueFlags(*known)
+            if self._next_key is None:
+                self._next_key = max(ids.first_key(self.now_us), last_key + 1)
         return flags
 
     def forget_queue(self, name: str) -> None:

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 from pyqueue.core.errors import PyQueueError, StateError, StorageError, ValidationError
-from pyqueue.core.handle.refs import ack_item
+from pyqueue.core.handle.refs import result_text
 from pyqueue.core.job import AckResult, FailResult, Job
 from pyqueue.core.worker.hand import Hand
 from pyqueue.core.worker.run import Outcome
@@ -129,7 +129,7 @@ class Finishing:
     def _has_a_storable_result(self, outcome: Outcome) -> bool:
         """A result that is not JSON fails its job, not the batch."""
         try:
-            ack_item((outcome.job, outcome.result))
+            result_text(outcome.result)
         except ValidationError as error:
             unstorable = outcome._replace(error=error)
             self._persist(lambda: self._end_unfinished(unstorable))

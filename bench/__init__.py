@@ -1,0 +1,1 @@
+"""Measurements, always as ratios to a bare limit in the same run: machines differ, and drift."""

@@ -1,0 +1,67 @@
+"""The limit: what the same transactions cost with bare `sqlite3`, one connection, and nothing else.
+
+Same file format, same table, same indexes, same transaction pattern: one push, one claim or one ack of n
+jobs is one IMMEDIATE transaction with as few statements as it can do with. No checks, no counters,
+no leases that could be lost, no unique keys.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from pyqueue import PyQueue
+
+DATA = '{"to":"user@example.org","template":"welcome","lang":"en"}'
+
+
+class RawQueue:
+    """The bare statements on a file that pyqueue has made."""
+
+    def __init__(self, path: Path, *, synchronous: str) -> None:
+        with PyQueue(path) as queue:
+            queue.stats("q")
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        self.connection.execute(f"PRAGMA synchronous = {synchronous}")
+        self.next_id = 1
+
+    def push(self, count: int) -> None:
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        rows = []
+        for _ in range(count):
+            rows += [self.next_id, "q", "send", DATA]
+            self.next_id += 1
+        values = ", ".join(["(?, ?, ?, ?)"] * count)
+        execute(f"INSERT INTO pyqueue_job (id, queue, name, data) VALUES {values}", rows)
+        execute("COMMIT")
+
+    def pull(self, count: int) -> list[int]:
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        rows = execute(
+            "SELECT id, name, data, priority, attempt, max_attempts, timeout_ms, lease_token FROM pyqueue_job"
+            " WHERE state = 0 AND queue = ? ORDER BY priority DESC, rank, id LIMIT ?",
+            ("q", count),
+        ).fetchall()
+        ids = [row[0] for row in rows]
+        marks = ", ".join("?" * len(ids))
+        execute(
+            "UPDATE pyqueue_job SET state = 3, worker_id = 'w', lease_token = lease_token + 1, lease_until = 1,"
+            f" started_at = 1, updated_at = 1 WHERE id IN ({marks})",
+            ids,
+        )
+        execute("COMMIT")
+        return ids
+
+    def ack(self, ids: list[int]) -> None:
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        marks = ", ".join("?" * len(ids))
+        execute(
+            "UPDATE pyqueue_job SET state = 4, completed_at = 1, updated_at = 1, lease_until = NULL"
+            f" WHERE state = 3 AND id IN ({marks})",
+            ids,
+        )
+        execute("COMMIT")
