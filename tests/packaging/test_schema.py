@@ -1,0 +1,72 @@
+"""The schema: models and migrations say the same, and the indexes are used as planned."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pyqueue import PyQueue
+from pyqueue.core.store import claim, flows, insert, lease, migrations, queues
+from pyqueue.core.store.models import MODELS
+
+
+@pytest.fixture
+def connection(path: Path) -> sqlite3.Connection:
+    with PyQueue(path) as queue:
+        queue.stats("q")
+    return sqlite3.connect(path)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_models_describe_the_tables_that_migrations_make(connection: sqlite3.Connection, model: type) -> None:
+    meta = model._meta  # type: ignore[attr-defined]
+    columns = {row[1]: not row[3] for row in connection.execute(f"PRAGMA table_info({meta.table_name})")}
+
+    assert columns == {field.column_name: field.null for field in meta.sorted_fields}
+
+
+def test_every_secondary_index_of_the_job_table_is_partial(connection: sqlite3.Connection) -> None:
+    indexes = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'pyqueue_job' AND type = 'index'"
+    )
+
+    for name, sql in indexes.fetchall():
+        assert " WHERE " in sql, name
+
+
+PLANS = {
+    "ready": (claim._READY, ("q", 1), "pyqueue_job_ready"),
+    "promotion": (claim._PROMOTE, (1, 1, 1), "pyqueue_job_due"),
+    "expiry": (claim._EXPIRED, (1, 1), "pyqueue_job_expiry"),
+    "lapsed leases": (lease._LAPSED, (1, 1), "pyqueue_job_lease"),
+    "unique keys": (insert._HELD_KEYS.format(marks="?"), ("q", "k"), "pyqueue_job_unique"),
+    "turns of groups": (insert._LAST_RANK, ("q", "g"), "pyqueue_job_group"),
+    "children": (flows._BLOCKED_CHILDREN, (1,), "pyqueue_dependency_parent"),
+    "dead letters": (queues._KEYS_IN[5], ("q", 0, 1), "pyqueue_job_dlq"),
+    "blocked jobs": (queues._KEYS_IN[2], ("q", 0, 1), "pyqueue_job_blocked"),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_hot_statements_use_their_index_and_never_scan_or_sort(connection: sqlite3.Connection, name: str) -> None:
+    sql, parameters, index = PLANS[name]
+
+    plan = "\n".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters))
+
+    assert index in plan, plan
+    assert not re.search(r"SCAN pyqueue_job(?! USING)|TEMP B-TREE", plan), plan
+
+
+def test_a_database_is_migrated_once_and_knows_its_version(path: Path) -> None:
+    for _ in range(2):
+        with PyQueue(path) as queue:
+            queue.stats("q")
+
+    connection = sqlite3.connect(path)
+    meta = dict(connection.execute("SELECT key, value FROM pyqueue_meta"))
+    connection.close()
+    assert meta["schema_version"] == len(migrations.STEPS)
+    assert 0 <= meta["salt"] < 1 << 53
