@@ -1,8 +1,8 @@
 """The limit: what the same transactions cost with bare `sqlite3`, one connection, and nothing else.
 
 Same file format, same table, same indexes, same transaction pattern: one push, one claim or one ack of n
-jobs is one IMMEDIATE transaction with as few statements as it can do with. No checks, no counters,
-no leases that could be lost, no unique keys.
+jobs is one IMMEDIATE transaction with as few statements as it can do with. The payload is turned into JSON
+as any producer must do; there are no checks, no counters, no ids but a count, no leases that could be lost.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
+
 from pyqueue import PyQueue
 
-DATA = '{"to":"user@example.org","template":"welcome","lang":"en"}'
+PAYLOAD = {"to": "user@example.org", "template": "welcome", "lang": "en"}
 
 
 class RawQueue:
@@ -31,7 +33,7 @@ class RawQueue:
         execute("BEGIN IMMEDIATE")
         rows = []
         for _ in range(count):
-            rows += [self.next_id, "q", "send", DATA]
+            rows += [self.next_id, "q", "send", msgspec.json.encode(PAYLOAD).decode()]
             self.next_id += 1
         values = ", ".join(["(?, ?, ?, ?)"] * count)
         execute(f"INSERT INTO pyqueue_job (id, queue, name, data) VALUES {values}", rows)

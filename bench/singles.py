@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
-from bench.measure import Row, compare, folder
-from bench.raw import DATA, RawQueue
+from bench.measure import Row, compare, folder, repeat
+from bench.raw import PAYLOAD, RawQueue
 from pyqueue import PyQueue
 
-PAYLOAD = json.loads(DATA)
 SYNCHRONOUS = {"power": "FULL", "process": "NORMAL"}
 
 
@@ -29,13 +26,13 @@ def _pushes(path: Path, durability: str, rounds: int, jobs: int) -> list[Row]:
     queue = PyQueue(path / "ours.db", durability=durability)
     lone = 0.70 if durability == "power" else None
     rows = [
-        compare(f"push, one at a time, {durability}", _repeat(lambda: raw.push(1), jobs),
-                _repeat(lambda: queue.push("q", "send", PAYLOAD), jobs), rounds=rounds, goal=lone),
-        compare(f"push_many of 50, {durability}", _repeat(lambda: raw.push(50), jobs // 10, 50),
-                _repeat(lambda: queue.push_many("q", [{"name": "send", "data": PAYLOAD}] * 50), jobs // 10, 50),
+        compare(f"push, one at a time, {durability}", repeat(lambda: raw.push(1), jobs),
+                repeat(lambda: queue.push("q", "send", PAYLOAD), jobs), rounds=rounds, goal=lone),
+        compare(f"push_many of 50, {durability}", repeat(lambda: raw.push(50), jobs // 10, 50),
+                repeat(lambda: queue.push_many("q", [{"name": "send", "data": PAYLOAD}] * 50), jobs // 10, 50),
                 rounds=rounds, goal=0.50),
-        compare(f"push_many of 10,000, {durability}", _repeat(lambda: _push_in_pieces(raw), 1, 10_000),
-                _repeat(lambda: queue.push_many("q", [{"name": "send", "data": PAYLOAD}] * 10_000), 1, 10_000),
+        compare(f"push_many of 10,000, {durability}", repeat(lambda: _push_in_pieces(raw), 1, 10_000),
+                repeat(lambda: queue.push_many("q", [{"name": "send", "data": PAYLOAD}] * 10_000), 1, 10_000),
                 rounds=rounds, goal=0.50),
     ]  # fmt: skip
     queue.close()
@@ -63,8 +60,8 @@ def _pull_of(path: Path, durability: str, rounds: int, *, size: int, count: int,
             queue.push_many("q", [{"name": "send", "data": PAYLOAD}] * 500)
         return compare(
             f"pull + ack of {size}, {durability}",
-            _repeat(lambda: _raw_cycle(raw, size), count, size),
-            _repeat(lambda: _cycle(queue, size), count, size),
+            repeat(lambda: _raw_cycle(raw, size), count, size),
+            repeat(lambda: _cycle(queue, size), count, size),
             rounds=rounds,
             goal=goal,
         )
@@ -83,12 +80,3 @@ def _cycle(queue: PyQueue, size: int) -> None:
         queue.ack(jobs[0])
     else:
         queue.ack_many(jobs)
-
-
-def _repeat(action: Callable[[], object], times: int, size: int = 1) -> Callable[[], int]:
-    def run_all() -> int:
-        for _ in range(times):
-            action()
-        return times * size
-
-    return run_all

@@ -79,7 +79,7 @@ TRANSITIONS: Final[Mapping[Event, Rule]] = MappingProxyType(
         Event.CANCEL: _rule(_PENDING, {_CANCELLED}, "job_cancelled", "withdrawn"),
         Event.EXPIRE: _rule(_PENDING, {_CANCELLED}, "job_cancelled", "not started within its ttl"),
         Event.CASCADE: _rule({_BLOCKED}, {_DLQ, _CANCELLED}, "job_failed", "a parent can no longer complete"),
-        Event.RETRY: _rule({_DLQ, _CANCELLED}, _PENDING, "job_retried", "sent round again by a person"),
+        Event.RETRY: _rule({_DLQ, _CANCELLED}, {_WAITING, _BLOCKED}, "job_retried", "sent round again by a person"),
         Event.DELETE: _rule(_PENDING | _FINISHED, set(), "job_deleted", "its row was removed"),
     }
 )

@@ -151,6 +151,23 @@ def test_a_cancelled_long_poll_passes_its_wake_up_on(path: Path) -> None:
     assert asyncio.run(two_wait_one_leaves()) == ["n"]
 
 
+def test_a_job_pulled_for_a_cancelled_task_is_given_back(path: Path) -> None:
+    async def pull_and_cancel() -> list[str]:
+        async with PyQueue(path) as queue:
+            await queue.apush_many("q", [{"name": "n"}] * 20)
+            for _ in range(20):
+                task = asyncio.create_task(queue.apull("q"))
+                with queue._runtime.store.lock:
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            return [job.name for job in await queue.apull("q", count=20, wait_ms=5_000)]
+
+    assert len(asyncio.run(pull_and_cancel())) == 20
+
+
 def test_waiting_for_a_job_times_out(path: Path) -> None:
     async def wait() -> None:
         async with PyQueue(path) as queue:

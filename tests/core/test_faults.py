@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import pyqueue.core.store.sqlite as sqlite_store
 from pyqueue import PyQueue
 from pyqueue.core.errors import (
     ConfigError,
@@ -22,6 +21,7 @@ from pyqueue.core.errors import (
     StorageError,
     StorageFull,
 )
+from pyqueue.core.store import connection
 
 
 def run_program(program: str, *arguments: object) -> str:
@@ -209,7 +209,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
 def test_a_forgotten_transaction_of_another_process_ends_in_a_clear_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
     with PyQueue(path) as queue:
         queue.push("q", "n")
         other = sqlite3.connect(path)

@@ -224,9 +224,9 @@ def test_jobs_claimed_ahead_are_given_back_when_one_before_them_is_slow(path: Pa
 
 
 def test_database_trouble_is_waited_out(path: Path, queue: PyQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyqueue.core.store.sqlite as sqlite_store
+    from pyqueue.core.store import connection
 
-    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.05)
     other = sqlite3.connect(path, check_same_thread=False)
     locked = threading.Event()
 

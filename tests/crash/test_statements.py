@@ -7,15 +7,16 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import peewee
 import pytest
 
-import pyqueue.core.store.sqlite as sqlite_store
 from pyqueue import PyQueue
 from pyqueue.core.errors import DuplicateKey, StorageError
+from pyqueue.core.store import connection
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.testing import FakeClock
 from tests.crash.scenarios import SCENARIOS, Prepared, prepare
@@ -24,37 +25,36 @@ from tests.waiting import eventually
 Dump = dict[str, list[tuple[Any, ...]]]
 
 
-class FaultyDatabase(peewee.SqliteDatabase):
-    """A database of which statement `fails_at` fails once, before or after it was carried out."""
+class FaultyConnection(sqlite3.Connection):
+    """A connection of which statement `fails_at` fails once, before or after it was carried out."""
 
     fails_at: ClassVar[int] = 0
     fails_after: ClassVar[bool] = False
-    error: ClassVar[type[sqlite3.Error]] = sqlite3.OperationalError
     _count: ClassVar[int] = 0
 
     @classmethod
-    def arm(cls, number: int, *, after: bool = False, error: type[sqlite3.Error] = sqlite3.OperationalError) -> None:
-        cls.fails_at, cls.fails_after, cls.error, cls._count = number, after, error, 0
+    def arm(cls, number: int, *, after: bool = False) -> None:
+        cls.fails_at, cls.fails_after, cls._count = number, after, 0
 
-    def execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         cls = type(self)
-        if cls.fails_at and sql != "ROLLBACK":
+        if cls.fails_at:
             cls._count += 1
             if cls._count == cls.fails_at:
                 cls.fails_at = 0
                 # What a COMMIT has done before its error is not known: SQLite fails it undone.
                 if cls.fails_after and sql != "COMMIT":
-                    super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
-                cause = cls.error("disk I/O error")
-                cause.sqlite_errorcode = sqlite3.SQLITE_IOERR
-                raise peewee.OperationalError("disk I/O error") from cause
-        return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+                    super().execute(sql, parameters)
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
+        return super().execute(sql, parameters)
 
 
 @pytest.fixture(autouse=True)
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "SqliteDatabase", FaultyDatabase)
-    FaultyDatabase.arm(0)
+    monkeypatch.setattr(connection, "SqliteDatabase", partial(peewee.SqliteDatabase, factory=FaultyConnection))
+    FaultyConnection.arm(0)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -67,7 +67,7 @@ def test_an_operation_interrupted_at_any_statement_leaves_no_trace(name: str, af
         path = _copy(tmp_path, f"{number}")
         with PyQueue(path, clock=_clock_after_preparation()) as queue:
             queue.stats("q")
-            FaultyDatabase.arm(number, after=after)
+            FaultyConnection.arm(number, after=after)
             try:
                 SCENARIOS[name](queue, prepared)
                 break
@@ -79,7 +79,7 @@ def test_an_operation_interrupted_at_any_statement_leaves_no_trace(name: str, af
                 SCENARIOS[name](queue, prepared)
         if name not in MULTIPLE:
             assert _dump(path) == expected, f"statement {number}"
-    FaultyDatabase.arm(0)
+    FaultyConnection.arm(0)
     assert number > 3, "nothing was ever made to fail"
     assert name in MULTIPLE or _dump(path) == expected
 
@@ -93,8 +93,8 @@ def test_a_storage_error_in_a_group_loses_no_acknowledged_push_and_keeps_no_refu
         with PyQueue(path) as queue:
             before = queue.stats("q").total
             outcomes = _push_together(queue, ["a", "b", "c"], arm=number)
-            was_disturbed = FaultyDatabase.fails_at == 0
-            FaultyDatabase.arm(0)
+            was_disturbed = FaultyConnection.fails_at == 0
+            FaultyConnection.arm(0)
             acknowledged = [outcome for outcome in outcomes if isinstance(outcome, str)]
             assert queue.stats("q").total == before + len(acknowledged)
             assert all(queue.get_job(job_id) for job_id in acknowledged)
@@ -156,7 +156,7 @@ def _push_together(queue: PyQueue, names: Sequence[str], *, arm: int) -> list[An
         for thread in threads:
             thread.start()
         eventually(lambda: len(committer._pending) == len(names))
-        FaultyDatabase.arm(arm)
+        FaultyConnection.arm(arm)
     for thread in threads:
         thread.join()
     return outcomes
@@ -186,8 +186,8 @@ def _outcome_of_undisturbed_run(folder: Path, name: str, prepared: Prepared) -> 
 
 
 def _dump(path: Path) -> Dump:
-    connection = sqlite3.connect(path)
-    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    dump = {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
-    connection.close()
+    opened = sqlite3.connect(path)
+    tables = [row[0] for row in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    dump = {table: opened.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
+    opened.close()
     return dump

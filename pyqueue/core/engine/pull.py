@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 
 from pyqueue.core import limits
 from pyqueue.core.engine import sweep
+from pyqueue.core.engine.finish import Ref, Release
 from pyqueue.core.job import Job
 from pyqueue.core.states import ACTIVE, WAITING
 from pyqueue.core.store import claim, jobs
@@ -38,6 +39,10 @@ class Pull:
             if len(taken) < self.count and not tx.queue(queue).pulls_paused:
                 taken += _take(tx, queue, self.count - len(taken), self.lease_ms, self.worker_id)
         return jobs.with_details(tx, taken)
+
+    def undo(self, taken: list[Job]) -> list[Release]:
+        """Gives the jobs back when whoever asked for them is gone."""
+        return [Release(Ref(job.key, job.lease)) for job in taken]
 
 
 def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:

@@ -55,16 +55,17 @@ async def apull(runtime: Runtime, operation: Pull, wait_ms: int) -> list[Job]:
         waiter = Waiter(operation.queues, _setter(woken))
         runtime.wakeups.add(waiter)
         try:
-            seconds = await runtime.aread(lambda tx: _seconds_to_wait(tx, operation))
-            if seconds > 0:
-                await _wait(woken, _bounded(seconds, deadline))
+            try:
+                seconds = await runtime.aread(lambda tx: _seconds_to_wait(tx, operation))
+                if seconds > 0:
+                    await _wait(woken, _bounded(seconds, deadline))
+            finally:
+                runtime.wakeups.remove(waiter)
+            jobs = await runtime.awrite(operation) if _is_worth_a_try(waiter, seconds, deadline) else []
         except asyncio.CancelledError:
             if waiter.is_woken:  # The job it was woken for must not lie there while others sleep.
                 runtime.wakeups.notify(dict.fromkeys(operation.queues, 1))
             raise
-        finally:
-            runtime.wakeups.remove(waiter)
-        jobs = await runtime.awrite(operation) if _is_worth_a_try(waiter, seconds, deadline) else []
         if jobs:
             return jobs
     return []
@@ -155,7 +156,9 @@ def _setter(event: asyncio.Event) -> Callable[[], None]:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
+    # Not wait_for: Python 3.11's swallows a cancellation that arrives together with the event.
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return

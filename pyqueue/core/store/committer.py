@@ -25,6 +25,7 @@ from itertools import groupby
 from typing import Any, Final, TypeVar
 
 from pyqueue.core.errors import PyQueueError, QueueClosed, StorageError
+from pyqueue.core.store.connection import DATABASE_ERRORS
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.sqlite import SqliteStore
 from pyqueue.core.store.transaction import Effects, Transaction
@@ -87,21 +88,23 @@ class Committer:
     def submit(self, operation: Operation[R]) -> R:
         """Runs the operation in a transaction of its own or of a group; returns when it is committed."""
         self._require_open()
-        ticket = _Ticket(operation)
         # Whoever waits already goes first: a stream of lone callers must not overtake the group.
         if not self._pending and self._store.lock.acquire(blocking=False):
             try:
-                self._commit([ticket])
+                return self._run_alone(operation)
             finally:
                 self._store.lock.release()
-        else:
-            ticket.done = threading.Event()
-            self._enqueue([ticket])
-            ticket.done.wait()
+        ticket = _Ticket(operation)
+        ticket.done = threading.Event()
+        self._enqueue([ticket])
+        ticket.done.wait()
         return ticket.outcome()  # type: ignore[no-any-return]  # the result of Operation[R]
 
     async def asubmit(self, operation: Operation[R]) -> R:
-        """`submit` for a task. If the task is cancelled, the operation may or may not be committed."""
+        """`submit` for a task. If the task is cancelled, the operation may or may not be committed.
+
+        A committed operation that has an `undo` is undone then: nobody has got its result.
+        """
         self._require_open()
         loop = asyncio.get_running_loop()
         while len(self._pending) >= PENDING_MAX:
@@ -114,7 +117,12 @@ class Committer:
             loop.call_soon(self._hand_over, loop)
         else:
             gathered.append(ticket)
-        await ticket.future
+        try:
+            await ticket.future
+        except asyncio.CancelledError:
+            if not ticket.future.cancelled():  # Cancelled when the result was there already.
+                self._undo(ticket)
+            raise
         return ticket.outcome()  # type: ignore[no-any-return]  # the result of Operation[R]
 
     def close(self) -> None:
@@ -124,6 +132,19 @@ class Committer:
         self._work.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+    def _undo(self, ticket: _Ticket) -> None:
+        undo = getattr(ticket.operation, "undo", None)
+        if undo is not None and ticket.error is None:
+            self._enqueue(map(_Ticket, undo(ticket.result)))
+
+    def _resolve(self, tickets: Sequence[_Ticket]) -> None:
+        """On the event loop: tells the tasks."""
+        for ticket in tickets:
+            if ticket.future is None or ticket.future.cancelled():
+                self._undo(ticket)
+            else:
+                ticket.future.set_result(None)
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -175,13 +196,29 @@ class Committer:
             elif ticket.loop is not None:
                 by_loop.setdefault(ticket.loop, []).append(ticket)
         for loop, tickets in by_loop.items():
-            _call(loop, _resolve, tickets)
+            if not _call(loop, self._resolve, tickets):
+                for ticket in tickets:
+                    self._undo(ticket)
         if len(self._pending) < PENDING_MAX:
             while self._waiting_for_room:
                 loop, future = self._waiting_for_room.popleft()
                 _call(loop, _wake, future)
 
     # --- committing: the caller holds the lock of the store -------------------------------------
+
+    def _run_alone(self, operation: Operation[R]) -> R:
+        """One operation in a transaction of its own."""
+        try:
+            transaction = self._store.begin(durable=operation.durable)
+            result = operation.run(transaction)
+            self._store.commit(transaction)
+        except BaseException as error:
+            self._store.rollback()
+            if isinstance(error, DATABASE_ERRORS):
+                raise self._store.translated(error) from error
+            raise
+        self._after_commit(transaction.effects)
+        return result
 
     def _commit(self, group: Sequence[_Ticket]) -> None:
         """Runs the group in one transaction; leaves a result or an error on each ticket."""
@@ -273,17 +310,14 @@ def _run_guarded(store: SqliteStore, transaction: Transaction, group: Sequence[_
     return True
 
 
-def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[Any], None], argument: Any) -> None:
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[Any], None], argument: Any) -> bool:
+    """Calls on the thread of the loop; False if the loop was closed meanwhile."""
     try:
         loop.call_soon_threadsafe(callback, argument)
     except RuntimeError:
         log.debug("an event loop was closed before its writes were committed; they are committed")
-
-
-def _resolve(tickets: Sequence[_Ticket]) -> None:
-    for ticket in tickets:
-        if ticket.future is not None:
-            _wake(ticket.future)
+        return False
+    return True
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar
 
 from pyqueue.core.store.transaction import Transaction
 
@@ -16,21 +15,13 @@ class Operation(Protocol[R_co]):
     `durable`: whether losing it to a power failure would matter (a lost claim does not:
     the job is merely handed out again). An operation that refuses by raising a
     `PyQueueError` should do so before its first write.
+
+    Two things are optional. `merges` and `run_together(tx, operations)`: neighbours can be run in
+    fewer statements than one by one; gives the result of each, or the error it alone is refused with.
+    `undo(result)`: the operations that take it back when the task that asked for it is gone.
     """
 
     @property
     def durable(self) -> bool: ...
 
     def run(self, tx: Transaction) -> R_co: ...
-
-
-@runtime_checkable
-class Mergeable(Protocol):
-    """An operation of which neighbours can be run in fewer statements than one by one."""
-
-    merges: ClassVar[bool]
-
-    @classmethod
-    def run_together(cls, tx: Transaction, operations: Sequence[Any]) -> list[Any]:
-        """The result of each operation, or the error that it alone is refused with."""
-        ...

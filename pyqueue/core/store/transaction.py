@@ -7,11 +7,12 @@ commit, in the same transaction; signals and wake-ups are made from the notes af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from pyqueue.core import ids
 from pyqueue.core.store.executor import Cursor, Executor
+from pyqueue.core.store.rows import flat, with_rows
 from pyqueue.core.transitions import Event
 
 
@@ -77,7 +78,7 @@ class Transaction:
     """The statements of one write transaction, at one moment in time."""
 
     def __init__(self, db: Executor, *, now_us: int, salt: int) -> None:
-        self.db = db
+        self.execute: Callable[..., Cursor] = db.execute_sql
         self.now_us = now_us
         self.salt = salt
         self.effects = self.no_effects()
@@ -88,14 +89,11 @@ class Transaction:
         """Effects to collect those of one operation in."""
         return Effects(now_us=self.now_us, salt=self.salt)
 
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
-        return self.db.execute_sql(sql, params)
-
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Any]:
-        return self.db.execute_sql(sql, params).fetchall()
+        return self.execute(sql, params).fetchall()
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> Any:
-        return self.db.execute_sql(sql, params).fetchone()
+        return self.execute(sql, params).fetchone()
 
     def key_of(self, job_id: str) -> int:
         """The primary key of a job id.
@@ -157,5 +155,4 @@ class Transaction:
         """Writes the noted counts; called once, right before the commit."""
         moved = [(queue, state, number) for (queue, state), number in self.effects.counts.items() if number]
         if moved:
-            sql = _ADD_COUNTS.format(rows=", ".join(["(?, ?, ?)"] * len(moved)))
-            self.execute(sql, [value for row in moved for value in row])
+            self.execute(with_rows(_ADD_COUNTS, 3, len(moved)), flat(moved))

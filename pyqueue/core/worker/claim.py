@@ -85,11 +85,13 @@ class Claiming:
         lease_ms: int,
         worker_id: str,
         is_burst: bool,
+        is_stopping: Callable[[], bool],
         prefetch_ms: int,
     ) -> None:
         self._source, self._queues, self._hand, self._pace, self._submit = source, queues, hand, pace, submit
         self._concurrency, self._lease_ms, self._worker_id = concurrency, lease_ms, worker_id
         self._is_burst, self._prefetch_seconds = is_burst, prefetch_ms / 1_000
+        self._is_stopping = is_stopping
         self._stop = threading.Event()
 
     def start(self, when_done: Callable[[], None]) -> None:
@@ -107,7 +109,7 @@ class Claiming:
         self._thread.join()
 
     def _claim(self, when_done: Callable[[], None]) -> None:
-        while not self._stop.is_set():
+        while not (self._stop.is_set() or self._is_stopping()):
             self._give_back_overdue()
             wanted = self._wanted()
             if wanted <= 0:

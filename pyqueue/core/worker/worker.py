@@ -77,7 +77,8 @@ class Worker:
         self._tally = Tally()
         self._pace = Pace(concurrency, prefetch_ms)
         self._finishing = Finishing(queue, self._hand, self._tally)
-        self._runner = runner_for(handler, concurrency, self._hand.start, self._end)
+        self._is_stopping = False
+        self._runner = runner_for(handler, concurrency, self._begin, self._end)
         self._heart = Heart(queue, self._hand, lease_ms, self._runner.cancel)
         self._claiming = Claiming(
             queue,
@@ -89,6 +90,7 @@ class Worker:
             lease_ms=lease_ms,
             worker_id=self.worker_id,
             is_burst=burst,
+            is_stopping=lambda: self._is_stopping,
             prefetch_ms=prefetch_ms,
         )
 
@@ -109,6 +111,8 @@ class Worker:
 
     def stop(self) -> None:
         """Asks for the end: the first time after what runs, the second time at once. From anywhere, also a signal."""
+        # A plain attribute and a SimpleQueue: a signal handler may run between any two instructions, so no locks.
+        self._is_stopping = True
         self._orders.put(_STOP)
 
     def _wait_for_order(self) -> None:
@@ -148,6 +152,9 @@ class Worker:
         for job in jobs:
             self._tally.released += give_back(self._queue, job)
             self._hand.settle([job])
+
+    def _begin(self, job: Job) -> bool:
+        return not self._is_stopping and self._hand.start(job)
 
     def _end(self, outcome: Outcome) -> None:
         self._pace.note(outcome.seconds)
