@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.measure import machine, table
 
-SCENARIOS = ("singles",)
+SCENARIOS = ("singles", "callers", "size", "wake", "start", "processes")
 
 INTRODUCTION = """# What pyqueue costs
 

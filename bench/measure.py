@@ -145,7 +145,7 @@ def machine() -> list[str]:
 
 
 def _flush_ms() -> float:
-    """The median of 50 small writes with fdatasync: what durability costs at least."""
+    """The median of 50 small writes, each synced: what durability costs at least."""
     times = []
     with folder() as path, (path / "flush").open("wb", buffering=0) as file:
         for _ in range(50):

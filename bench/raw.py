@@ -17,20 +17,31 @@ from pyqueue import PyQueue
 PAYLOAD = {"to": "user@example.org", "template": "welcome", "lang": "en"}
 
 
-class RawQueue:
-    """The bare statements on a file that pyqueue has made."""
+def create(path: Path) -> None:
+    """Makes the file with pyqueue's own schema."""
+    with PyQueue(path) as queue:
+        queue.stats("q")
 
-    def __init__(self, path: Path, *, synchronous: str) -> None:
-        with PyQueue(path) as queue:
-            queue.stats("q")
-        self.connection = sqlite3.connect(path, isolation_level=None)
+
+class RawQueue:
+    """The bare statements on a file that pyqueue has made.
+
+    `timeout_seconds`: how long SQLite's own busy handler waits for other processes; 0 says there are none.
+    """
+
+    def __init__(self, path: Path, *, synchronous: str, timeout_seconds: float = 0.0) -> None:
+        create(path)
+        self.connection = sqlite3.connect(path, isolation_level=None, timeout=timeout_seconds)
         self.connection.execute("PRAGMA wal_autocheckpoint = 4000")
         self.connection.execute(f"PRAGMA synchronous = {synchronous}")
+        self.is_shared = timeout_seconds > 0
         self.next_id = 1
 
     def push(self, count: int) -> None:
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
+        if self.is_shared:
+            self.next_id = execute("SELECT coalesce(max(id), 0) + 1 FROM pyqueue_job").fetchone()[0]
         rows = []
         for _ in range(count):
             rows += [self.next_id, "q", "send", msgspec.json.encode(PAYLOAD).decode()]

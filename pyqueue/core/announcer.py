@@ -62,8 +62,9 @@ class Announcer:
             for _ in range(dropped):
                 self._pending.popleft()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._send_all, name="pyqueue-signals", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._send_all, name="pyqueue-signals", daemon=True)
+                thread.start()  # Raises if the machine has no threads left; the next change tries again.
+                self._thread = thread
         if dropped:
             log.warning("signals dropped: the receivers are too slow", extra={"dropped": dropped})
         self._work.set()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import threading
 import time
 from typing import Final
 
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.engine.housekeeping import Remove, Sweep, Swept, is_anything_due, outlived
+from pyqueue.core.engine.processes import ForgetEvents, Lead, Resign, may_lead
 from pyqueue.core.errors import PyQueueError
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import HousekeepingReport
 from pyqueue.core.limits import SWEEP_CHUNK
 from pyqueue.core.states import CANCELLED, COMPLETED, DLQ
-from pyqueue.core.store import claim
+from pyqueue.core.store import claim, fork
 
 log = logging.getLogger(__name__)
 
@@ -23,19 +25,37 @@ _DAY_US: Final = 24 * 3_600 * 1_000_000
 # How long finished jobs stay: the defaults of RustQueue; cancelled ones, which it keeps for ever, like dead ones.
 KEEP_US: Final = {COMPLETED: 7 * _DAY_US, DLQ: 90 * _DAY_US, CANCELLED: 30 * _DAY_US}
 
-# Leases taken by other processes are not announced to this one, so look at least this often.
+# Leases taken by other processes are not announced to this one, so the leader looks at least this often.
 _LONGEST_SLEEP_SECONDS: Final = 1.0
+# The lead is renewed with every look. A leader that dies is followed within the lease and one look.
+_LEAD_MS: Final = 4_000
+_CANDIDATE_SECONDS: Final = 1.5
 _AFTER_ERROR_SECONDS: Final = 1.0
 _RETENTION_EVERY_SECONDS: Final = 600.0
+_FORGET_EVERY_SECONDS: Final = 10.0
+# What the event log holds: enough to reconnect after a restart, bounded on a busy day.
+EVENTS_KEPT: Final = 100_000
+_EVENTS_KEPT_MS: Final = 24 * 3_600 * 1_000
 
 
 class Housekeeper:
-    """Housekeeping for one handle: single passes, or a thread that makes them when they are due."""
+    """Housekeeping for one handle: single passes, or a thread that makes them when they are due.
+
+    Of all the threads on one database only one works, the one that holds the lead; the others look
+    from time to time whether it is still there. Two leaders would do no harm, but the work twice.
+    """
 
     def __init__(self, runtime: Runtime, keep_us: dict[int, int] | None = None) -> None:
         self._runtime = runtime
         self._keep_us = KEEP_US if keep_us is None else keep_us
+        self.after_fork()
+        fork.watch(self)
+
+    def after_fork(self) -> None:
+        """Begins afresh: the thread was the parent's, and so is the lead."""
+        self._holder = secrets.token_hex(8)
         self._retention_at = 0.0
+        self._forget_at = 0.0
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._sleeps_until_us: int | None = None
@@ -79,9 +99,32 @@ class Housekeeper:
         try:
             while not self._stop.is_set():
                 self._wake.clear()
-                self._wake.wait(self._pass_and_plan())
+                self._wake.wait(self._turn())
         finally:
             forget()
+            self._resign()
+
+    def _turn(self) -> float:
+        """One look; gives the seconds until the next."""
+        try:
+            if not self._leads():
+                return _CANDIDATE_SECONDS * random.uniform(0.8, 1.2)
+            return self._pass_and_plan()
+        except PyQueueError as error:
+            log.error("housekeeping failed and will be tried again", extra={"error": str(error)})
+            return _AFTER_ERROR_SECONDS
+
+    def _leads(self) -> bool:
+        if not self._runtime.read(lambda tx: may_lead(tx, self._holder)):
+            self._sleeps_until_us = 0  # Others see to what falls due.
+            return False
+        return self._runtime.write(Lead(self._holder, _LEAD_MS))
+
+    def _resign(self) -> None:
+        try:
+            self._runtime.write(Resign(self._holder))
+        except PyQueueError as error:
+            log.debug("the lead was not given up; it ends by itself", extra={"error": str(error)})
 
     def _look_at(self, due_us: int) -> None:
         """A commit of this process made something due; wake up if that is before the plan."""
@@ -92,17 +135,21 @@ class Housekeeper:
         """One pass; gives the seconds until the next."""
         now = time.monotonic()
         is_time_for_retention = now >= self._retention_at
-        try:
-            report = self.run_once(with_retention=is_time_for_retention)
-        except PyQueueError as error:
-            log.error("housekeeping failed and will be tried again", extra={"error": str(error)})
-            return _AFTER_ERROR_SECONDS
+        report = self.run_once(with_retention=is_time_for_retention)
         if is_time_for_retention:
             self._retention_at = now + _RETENTION_EVERY_SECONDS * random.uniform(0.9, 1.1)
+        if now >= self._forget_at:
+            self._forget_events()
+            self._forget_at = now + _FORGET_EVERY_SECONDS
         if report.next_due_at is None:
             return self._plan(_LONGEST_SLEEP_SECONDS)
         seconds = (report.next_due_at - to_datetime(self._runtime.clock.now_us())).total_seconds()
         return self._plan(min(max(seconds, 0.0), _LONGEST_SLEEP_SECONDS))
+
+    def _forget_events(self) -> None:
+        operation = ForgetEvents(EVENTS_KEPT, _EVENTS_KEPT_MS, SWEEP_CHUNK * 10)
+        while not self._stop.is_set() and self._runtime.write(operation) == operation.chunk:
+            continue
 
     def _plan(self, seconds: float) -> float:
         self._sleeps_until_us = self._runtime.clock.now_us() + int(seconds * 1_000_000)
@@ -113,7 +160,7 @@ class Housekeeper:
         while not self._stop.is_set():
             keys, last = self._runtime.read(lambda tx, after=after: outlived(tx, after=after, keep_us=self._keep_us))  # type: ignore[misc]
             for start in range(0, len(keys), SWEEP_CHUNK):
-                removed += self._runtime.write(Remove(tuple(keys[start : start + SWEEP_CHUNK])))
+                removed += self._runtime.write(Remove(tuple(keys[start : start + SWEEP_CHUNK]), self._keep_us))
             if last is None:
                 break
             after = last

@@ -14,6 +14,7 @@ from pyqueue.core.backoff import BACKOFFS, Backoff
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.errors import PyQueueError
 from pyqueue.core.states import ACTIVE, STATES, JobState
+from pyqueue.core.transitions import Event
 
 
 class JobOptions(TypedDict, total=False):
@@ -290,6 +291,40 @@ class JobPage(msgspec.Struct, frozen=True):
 
     jobs: list[Job]
     next_cursor: str | None
+
+
+class JobChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to one job, as it was committed.
+
+    `state` is the state after the change (None after a delete). `error` is set where a
+    failure, an expiry or a cascade wrote one; `worker_id` where a worker was involved
+    and is known.
+    """
+
+    event: Event
+    job_id: str
+    queue: str
+    state: JobState | None
+    at_us: int
+    error: str | None = None
+    worker_id: str | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The moment of the change: aware, UTC."""
+        return to_datetime(self.at_us)
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """What happened behind a position of the event log, in the order of the commits.
+
+    Pass `position` on as `after` for what comes next. `has_gap`: the log does not reach back to where
+    you were, so something is missing; look at the jobs themselves.
+    """
+
+    changes: list[JobChange]
+    position: int
+    has_gap: bool
 
 
 class HousekeepingReport(msgspec.Struct, frozen=True):

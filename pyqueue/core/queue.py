@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pyqueue.core import config, limits
 from pyqueue.core.clock import Clock, SystemClock
+from pyqueue.core.handle.following import Following
 from pyqueue.core.handle.inspecting import Inspecting
 from pyqueue.core.handle.intervening import Intervening
 from pyqueue.core.handle.joined import BoundQueue, bind
@@ -16,10 +17,10 @@ from pyqueue.core.handle.producing import Producing
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.handle.working import Working
 from pyqueue.core.housekeeper import Housekeeper
-from pyqueue.core.validate import integer
+from pyqueue.core.validate import boolean, integer
 
 
-class PyQueue(Producing, Working, Inspecting, Intervening):
+class PyQueue(Producing, Working, Inspecting, Following, Intervening):
     """Persistent job queues in one file.
 
         queue = PyQueue("jobs.db")
@@ -39,6 +40,7 @@ class PyQueue(Producing, Working, Inspecting, Intervening):
         *,
         durability: str = "power",
         lease_ms: int = limits.LEASE_MS_DEFAULT,
+        logs_events: bool = True,
         clock: Clock | None = None,
     ) -> None:
         """`url`: a path, `sqlite:///relative.db` or `sqlite:////absolute.db`.
@@ -47,13 +49,19 @@ class PyQueue(Producing, Working, Inspecting, Intervening):
         "process" (`kill -9`; the last moments before a power failure may be lost).
         `lease_ms`: how long a pulled job is its worker's without a heartbeat, unless `pull` says otherwise.
 
+        `logs_events`: write down what happens for `events()`; every process on a file should agree.
+
         Raises:
             ConfigError: the URL or the durability is none of these.
         """
         self.path = config.sqlite_path(url)
         self._lease_ms = integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
         self._runtime = Runtime(
-            self.path, durability=config.durability(durability), clock=clock or SystemClock(), sender=self
+            self.path,
+            durability=config.durability(durability),
+            clock=clock or SystemClock(),
+            logs_events=boolean(logs_events, "logs_events"),
+            sender=self,
         )
         self._housekeeper = Housekeeper(self._runtime)
         self._housekeeping = threading.Lock()
@@ -72,6 +80,7 @@ class PyQueue(Producing, Working, Inspecting, Intervening):
         Raises:
             ConfigError: another kind of connection, or one to another database.
         """
+        self._runtime.require_open()
         return bind(self._runtime, connection)
 
     def close(self) -> None:

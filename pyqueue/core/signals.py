@@ -16,39 +16,14 @@ blinker keeps weak references: connect a function that stays alive, or pass weak
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
-import msgspec
 from blinker import NamedSignal, Namespace
 
-from pyqueue.core.clock import to_datetime
-from pyqueue.core.states import JobState
-from pyqueue.core.transitions import TRANSITIONS, Event
+from pyqueue.core.job import JobChange
+from pyqueue.core.transitions import TRANSITIONS
 
 _namespace: Final = Namespace()
-
-
-class JobChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to one job, as it was committed.
-
-    `state` is the state after the change (None after a delete). `error` is set where a
-    failure, an expiry or a cascade wrote one; `worker_id` where a worker was involved
-    and is known.
-    """
-
-    event: Event
-    job_id: str
-    queue: str
-    state: JobState | None
-    at_us: int
-    error: str | None = None
-    worker_id: str | None = None
-
-    @property
-    def at(self) -> datetime:
-        """The moment of the change: aware, UTC."""
-        return to_datetime(self.at_us)
 
 
 def _signal(name: str) -> NamedSignal:
@@ -66,5 +41,7 @@ job_released: Final = _signal("job_released")
 job_cancelled: Final = _signal("job_cancelled")
 job_retried: Final = _signal("job_retried")
 job_deleted: Final = _signal("job_deleted")
+
+__all__ = ["BY_EVENT", "JobChange"]
 
 BY_EVENT: Final = {event: _signal(rule.signal) for event, rule in TRANSITIONS.items()}

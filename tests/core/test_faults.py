@@ -111,7 +111,7 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:
     with PyQueue(path) as queue:
         with pytest.raises(SchemaTooNew, match=r"version 99; this pyqueue knows.*Upgrade pyqueue"):
             queue.push("q", "n")
-        connection.execute("UPDATE pyqueue_meta SET value = 1 WHERE key = 'schema_version'")
+        connection.execute("UPDATE pyqueue_meta SET value = 2 WHERE key = 'schema_version'")
         connection.commit()
         connection.close()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from pyqueue import Job, PyQueue
 from pyqueue.testing import FakeClock
+from tests.crash.faults import Fault, armed, kill, use_faulty_connections
 
 EVERY_OPTION: dict[str, Any] = {
     "priority": 3,
@@ -38,8 +39,11 @@ class Prepared:
     parent: Job
     removed: Job
     last_try: Job
+    cancelled_run: Job
     waiting: str
     dead: str
+    dead_parent: str
+    dead_child: str
     parent_waiting: str
 
 
@@ -49,27 +53,38 @@ def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
     queue.fail(queue.pull("q")[0], "broken")
     queue.push("q", "due", delay_ms=1)
     queue.push("q", "expired", ttl_ms=1)
-    queue.push("old", "lapsed", timeout_ms=1)
-    queue.pull("old")
+    for max_attempts in (1, 3):
+        lapsing = queue.push("old", "lapsing", timeout_ms=1, max_attempts=max_attempts)
+        queue.push("children", "child", depends_on=[lapsing])
+    queue.pull("old", count=2)
+    dead_parent = queue.push("dying", "parent", max_attempts=1)
+    dead_child = queue.push("dying", "child", unique_key="d", depends_on=[dead_parent])
+    queue.fail(queue.pull("dying")[0], "broken")
     plain = queue.push("run", "plain")
     parent = queue.push("run", "parent")
     queue.push("children", "child", depends_on=[parent])
     removed = queue.push("run", "removed", remove_on_complete=True, tags=["t"])
     last_try = queue.push("run", "last-try", max_attempts=1, remove_on_fail=True)
     queue.push("children", "child", depends_on=[last_try])
-    runs = {job.id: job for job in queue.pull("run", count=4)}
+    cancelled = queue.push("run", "cancelled")
+    runs = {job.id: job for job in queue.pull("run", count=5)}
+    queue.cancel(cancelled)
     queue.progress(runs[removed], 10, "begun")
     waiting = queue.push("q", "waiting", group_id="g")
     parent_waiting = queue.push("q", "parent", group_id="h")
     queue.push("children", "grandchild", depends_on=[queue.push("children", "child", depends_on=[parent_waiting])])
     queue.ack(queue.pull("done", count=1)[0] if queue.push("done", "done") else "")
     clock.advance(ms=2)
-    return Prepared(runs[plain], runs[parent], runs[removed], runs[last_try], waiting, dead, parent_waiting)
+    queue.pause("held", pulls=True)
+    taken = (runs[plain], runs[parent], runs[removed], runs[last_try], runs[cancelled])
+    return Prepared(*taken, waiting, dead, dead_parent, dead_child, parent_waiting)
 
 
-def _remove_old(queue: PyQueue, _: Prepared) -> None:
-    queue._runtime.clock.advance(seconds=timedelta(days=100).total_seconds())  # type: ignore[attr-defined]
-    queue.housekeep()
+# Seconds between the preparation and the call, where it is not at once.
+LATER = {"removal of old jobs": 100 * 24 * 3_600}
+
+# Read after their last write: if that fails, all is done that had to be done.
+READS_LAST = ("housekeep", "removal of old jobs")
 
 
 SCENARIOS: dict[str, Callable[[PyQueue, Prepared], object]] = {
@@ -84,19 +99,43 @@ SCENARIOS: dict[str, Callable[[PyQueue, Prepared], object]] = {
     "ack of a parent": lambda queue, it: queue.ack(it.parent),
     "ack that removes": lambda queue, it: queue.ack(it.removed),
     "ack_many": lambda queue, it: queue.ack_many([it.plain, it.parent, it.removed, it.waiting]),
+    "push_many with keys and parents": lambda queue, it: queue.push_many(
+        "q", [{"name": "new", "unique_key": n, "depends_on": [it.plain.id, it.waiting], "delay_ms": 1} for n in "abc"]
+    ),
     "fail": lambda queue, it: queue.fail(it.plain, "broken"),
     "fail for good": lambda queue, it: queue.fail(it.last_try, "broken"),
+    "fail of a cancelled run": lambda queue, it: queue.fail(it.cancelled_run, "stopped"),
     "release": lambda queue, it: queue.release(it.plain, delay_ms=5),
     "cancel": lambda queue, it: queue.cancel(it.parent_waiting),
     "cancel of an active job": lambda queue, it: queue.cancel(it.plain),
     "heartbeat": lambda queue, it: queue.heartbeat(it.plain),
+    "heartbeat_many": lambda queue, it: queue.heartbeat_many([it.plain, it.waiting, it.parent]),
     "progress": lambda queue, it: queue.progress(it.removed, 50, "half"),
     "retry": lambda queue, it: queue.retry(it.dead),
+    "retry of a parent and its child": lambda queue, it: queue.retry_many([it.dead_parent, it.dead_child]),
     "retry_dlq": lambda queue, _: queue.retry_dlq("q"),
     "delete": lambda queue, it: queue.delete(it.dead),
+    "delete of a parent": lambda queue, it: queue.delete(it.parent_waiting),
     "purge": lambda queue, _: queue.purge("q", state="waiting"),
+    "purge of everything": lambda queue, _: queue.purge("q"),
     "pause": lambda queue, _: queue.pause("q", pulls=True),
-    "resume": lambda queue, _: queue.resume("q"),
+    "resume": lambda queue, _: queue.resume("held"),
     "housekeep": lambda queue, _: queue.housekeep(),
-    "removal of old jobs": _remove_old,
+    "removal of old jobs": lambda queue, _: queue.housekeep(),
 }
+
+
+def open_later(name: str, path: Path) -> PyQueue:
+    """The handle for a scenario, on a copy of the prepared file."""
+    clock = FakeClock()
+    clock.advance(ms=2, seconds=LATER.get(name, 0))
+    return PyQueue(path, clock=clock, durability="process")
+
+
+def be_killed(name: str, path: Path, prepared: Prepared, number: int) -> None:
+    """For a process of its own: begins the scenario, and dies right after its statement `number`."""
+    use_faulty_connections()
+    with open_later(name, path) as queue:
+        queue.stats("q")
+        with armed(Fault(kill, number, is_after=True)):
+            SCENARIOS[name](queue, prepared)

@@ -1,193 +1,188 @@
-"""Statement n fails, for every n of each operation: all or nothing each time, and the next try succeeds."""
+"""Statement n fails, or is the last before kill -9, for every n of each operation: all or nothing, every time."""
 
 from __future__ import annotations
 
-import asyncio
+import multiprocessing
 import shutil
+import signal
 import sqlite3
-import threading
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import peewee
 import pytest
 
 from pyqueue import PyQueue
-from pyqueue.core.errors import DuplicateKey, StorageError
-from pyqueue.core.store import connection
-from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.errors import StorageError
+from pyqueue.core.signals import BY_EVENT, JobChange
+from pyqueue.core.store import connection as store_connection
 from pyqueue.testing import FakeClock
-from tests.crash.scenarios import SCENARIOS, Prepared, prepare
-from tests.waiting import eventually
+from tests.crash.faults import (
+    Dump,
+    Fault,
+    FaultyConnection,
+    FaultyDatabase,
+    armed,
+    assert_sound,
+    disk_error,
+    disk_full,
+    dump,
+    interrupt,
+    kill,
+)
+from tests.crash.scenarios import READS_LAST, SCENARIOS, Prepared, be_killed, open_later, prepare
 
-Dump = dict[str, list[tuple[Any, ...]]]
+PROCESSES = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else None)
+PROCESSES.set_forkserver_preload(["__main__", "tests.crash.scenarios"])
 
 
-class FaultyConnection(sqlite3.Connection):
-    """A connection of which statement `fails_at` fails once, before or after it was carried out."""
+@dataclass
+class Course:
+    """How a scenario goes when nothing fails: the tables before and after each commit, and what is announced."""
 
-    fails_at: ClassVar[int] = 0
-    fails_after: ClassVar[bool] = False
-    _count: ClassVar[int] = 0
+    name: str
+    folder: Path
+    prepared: Prepared
+    states: list[Dump]
+    announced: list[tuple[str, str]]
 
-    @classmethod
-    def arm(cls, number: int, *, after: bool = False) -> None:
-        cls.fails_at, cls.fails_after, cls._count = number, after, 0
+    def copy(self, name: str) -> Path:
+        return Path(shutil.copy(self.folder / "0.db", self.folder / f"{name}.db"))
 
-    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        cls = type(self)
-        if cls.fails_at:
-            cls._count += 1
-            if cls._count == cls.fails_at:
-                cls.fails_at = 0
-                # What a COMMIT has done before its error is not known: SQLite fails it undone.
-                if cls.fails_after and sql != "COMMIT":
-                    super().execute(sql, parameters)
-                error = sqlite3.OperationalError("disk I/O error")
-                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-                raise error
-        return super().execute(sql, parameters)
+    def open(self, path: Path) -> PyQueue:
+        return open_later(self.name, path)
+
+    def call(self, queue: PyQueue) -> object:
+        return SCENARIOS[self.name](queue, self.prepared)
 
 
 @pytest.fixture(autouse=True)
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SqliteDatabase", partial(peewee.SqliteDatabase, factory=FaultyConnection))
-    FaultyConnection.arm(0)
+    monkeypatch.setattr(store_connection, "SqliteDatabase", FaultyDatabase)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_an_operation_interrupted_at_any_statement_leaves_no_trace(name: str, after: bool, tmp_path: Path) -> None:
-    prepared = _prepared_file(tmp_path)
-    before = _dump(tmp_path / "0.db")
-    expected = _outcome_of_undisturbed_run(tmp_path, name, prepared)
-    for number in range(1, 200):
-        path = _copy(tmp_path, f"{number}")
-        with PyQueue(path, clock=_clock_after_preparation()) as queue:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Prepared]:
+    path, clock = tmp_path_factory.mktemp("original") / "jobs.db", FakeClock()
+    with PyQueue(path, clock=clock) as queue:
+        return path, prepare(queue, clock)
+
+
+@pytest.fixture(params=SCENARIOS)
+def course(
+    request: pytest.FixtureRequest, original: tuple[Path, Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Course:
+    path, prepared = original
+    course = Course(request.param, Path(shutil.copy(path, tmp_path / "0.db")).parent, prepared, [dump(path)], [])
+    path = course.copy("undisturbed")
+    with course.open(path) as queue, _listening() as heard:
+        queue.stats("q")
+        monkeypatch.setattr(FaultyConnection, "committed", lambda: course.states.append(dump(path)))
+        course.call(queue)
+        monkeypatch.setattr(FaultyConnection, "committed", None)
+        course.announced = heard(queue)
+    assert_sound(path)
+    assert course.states[-1] != course.states[0]
+    return course
+
+
+@pytest.mark.parametrize(("strike", "is_after"), [(disk_error, False), (disk_error, True), (disk_full, False)])
+def test_a_statement_that_fails_undoes_its_operation_and_the_next_try_succeeds(
+    course: Course, strike: Callable[[sqlite3.Connection], Any], is_after: bool
+) -> None:
+    for number in count(1):
+        path = course.copy(f"{number}")
+        with course.open(path) as queue, _listening() as heard:
             queue.stats("q")
-            FaultyConnection.arm(number, after=after)
-            try:
-                SCENARIOS[name](queue, prepared)
-                break
-            except StorageError:
-                # Operations of several transactions may have finished some; each of those is whole.
-                assert _dump(path) == before or name in MULTIPLE
+            with armed(Fault(strike, number, is_after)) as fault:
+                error = _error_of(lambda queue=queue: course.call(queue))  # type: ignore[misc]
 
-            if name not in MULTIPLE:
-                SCENARIOS[name](queue, prepared)
-        if name not in MULTIPLE:
-            assert _dump(path) == expected, f"statement {number}"
-    FaultyConnection.arm(0)
-    assert number > 3, "nothing was ever made to fail"
-    assert name in MULTIPLE or _dump(path) == expected
-
-
-# Made of several transactions, one after the other: a failure keeps those before it.
-MULTIPLE = ("removal of old jobs", "retry_dlq", "purge", "housekeep")
-
-
-def test_a_storage_error_in_a_group_loses_no_acknowledged_push_and_keeps_no_refused_one(path: Path) -> None:
-    for number in range(1, 30):
-        with PyQueue(path) as queue:
-            before = queue.stats("q").total
-            outcomes = _push_together(queue, ["a", "b", "c"], arm=number)
-            was_disturbed = FaultyConnection.fails_at == 0
-            FaultyConnection.arm(0)
-            acknowledged = [outcome for outcome in outcomes if isinstance(outcome, str)]
-            assert queue.stats("q").total == before + len(acknowledged)
-            assert all(queue.get_job(job_id) for job_id in acknowledged)
-            assert len(outcomes) == 3
-        if not was_disturbed:
+            found = dump(path)
+            assert found in (course.states if course.name in READS_LAST else course.states[:-1]) or not error
+            assert isinstance(error, StorageError) == fault.has_struck, error
+            assert found != course.states[0] or heard(queue) == []
+            if error:
+                course.call(queue)
+            assert heard(queue) == course.announced
+        assert dump(path) == course.states[-1], f"statement {number}"
+        if not fault.has_struck:
             break
     assert number > 3, "nothing was ever made to fail"
 
 
-class _WritesAndFails:
-    """An operation that fails after it has written."""
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_an_interrupted_call_leaves_no_lock_and_a_handle_that_works(course: Course, is_after: bool) -> None:
+    for number in count(1):
+        path = course.copy(f"{number}")
+        with course.open(path) as queue:
+            queue.stats("q")
+            with armed(Fault(interrupt, number, is_after)) as fault:
+                error = _error_of(lambda queue=queue: course.call(queue))  # type: ignore[misc]
 
-    durable = True
-
-    def run(self, tx: Transaction) -> None:
-        tx.execute("DELETE FROM pyqueue_job")
-        raise ZeroDivisionError("a bug")
-
-
-def test_an_operation_that_fails_half_way_is_undone_alone(path: Path) -> None:
-    with PyQueue(path) as queue:
-        kept = queue.push("q", "kept")
-        outcomes: list[Any] = []
-
-        async def submit() -> None:
-            outcomes.extend(
-                await asyncio.gather(
-                    queue.apush("q", "one"),
-                    queue._runtime.awrite(_WritesAndFails()),
-                    queue.apush("q", "two", unique_key="k"),
-                    queue.apush("q", "three", unique_key="k"),
-                    queue.apush("q", "four"),
-                    return_exceptions=True,
-                )
-            )
-
-        asyncio.run(submit())
-
-        one, bug, two, duplicate, four = outcomes
-        assert isinstance(bug, ZeroDivisionError)
-        assert isinstance(duplicate, DuplicateKey)
-        assert {job.id for job in queue.list_jobs().jobs} == {kept, one, two, four}
-        assert queue.stats("q").waiting == 4
+            assert dump(path) in course.states
+            if not fault.has_struck:
+                break
+            assert isinstance(error, KeyboardInterrupt)
+            other = sqlite3.connect(path, timeout=0)
+            other.execute("BEGIN IMMEDIATE")
+            other.close()
+            assert queue.push("another", "job")
+        assert_sound(path)
+    assert number > 3, "nothing was ever interrupted"
 
 
-def _push_together(queue: PyQueue, names: Sequence[str], *, arm: int) -> list[Any]:
-    """Pushes from as many threads while the writer is busy, so that they share a group."""
-    outcomes: list[Any] = []
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
+def test_kill_9_after_any_statement_leaves_whole_transactions(course: Course) -> None:
+    with course.open(course.copy("counted")) as queue:
+        queue.stats("q")
+        with armed(Fault(kill, 10_000)) as fault:
+            course.call(queue)
+    paths = [course.copy(f"{number}") for number in range(1, fault.seen + 1)]
+    processes = [
+        PROCESSES.Process(target=be_killed, args=(course.name, path, course.prepared, number))
+        for number, path in enumerate(paths, start=1)
+    ]
 
-    def push(name: str) -> None:
-        try:
-            outcomes.append(queue.push("q", name, {}, priority=1))
-        except StorageError as error:
-            outcomes.append(error)
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
 
-    threads = [threading.Thread(target=push, args=(name,)) for name in names]
-    committer = queue._runtime._committer
-    with queue._runtime.store.lock:
-        for thread in threads:
-            thread.start()
-        eventually(lambda: len(committer._pending) == len(names))
-        FaultyConnection.arm(arm)
-    for thread in threads:
-        thread.join()
-    return outcomes
-
-
-def _prepared_file(folder: Path) -> Prepared:
-    clock = FakeClock()
-    with PyQueue(folder / "0.db", clock=clock) as queue:
-        return prepare(queue, clock)
+    assert [process.exitcode for process in processes] == [-signal.SIGKILL] * fault.seen
+    found = [dump(path) for path in paths]
+    assert found[0] == course.states[0]
+    assert [course.states.index(each) for each in found] == sorted(course.states.index(each) for each in found)
+    assert found[-1] == course.states[-1]
+    for path in paths:
+        assert_sound(path)
 
 
-def _clock_after_preparation() -> FakeClock:
-    clock = FakeClock()
-    clock.advance(ms=2)
-    return clock
+class _listening:  # noqa: N801  # reads as what it does: with _listening() as heard
+    """Gives a function that says what was announced since the block began."""
+
+    def __enter__(self) -> Callable[[PyQueue], list[tuple[str, str]]]:
+        self._changes: list[tuple[str, str]] = []
+        for heard in set(BY_EVENT.values()):
+            heard.connect(self._note)
+        return self._heard
+
+    def __exit__(self, *_: object) -> None:
+        for heard in set(BY_EVENT.values()):
+            heard.disconnect(self._note)
+
+    def _note(self, _sender: object, change: JobChange) -> None:
+        self._changes.append((change.event, change.job_id))
+
+    def _heard(self, queue: PyQueue) -> list[tuple[str, str]]:
+        assert queue._runtime.announcer.drain(10.0)
+        return list(self._changes)
 
 
-def _copy(folder: Path, name: str) -> Path:
-    return Path(shutil.copy(folder / "0.db", folder / f"{name}.db"))
-
-
-def _outcome_of_undisturbed_run(folder: Path, name: str, prepared: Prepared) -> Dump:
-    path = _copy(folder, "expected")
-    with PyQueue(path, clock=_clock_after_preparation()) as queue:
-        SCENARIOS[name](queue, prepared)
-    return _dump(path)
-
-
-def _dump(path: Path) -> Dump:
-    opened = sqlite3.connect(path)
-    tables = [row[0] for row in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    dump = {table: opened.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
-    opened.close()
-    return dump
+def _error_of(call: Callable[[], object]) -> BaseException | None:
+    try:
+        call()
+    except (StorageError, KeyboardInterrupt) as error:
+        return error
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -44,14 +45,15 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Removes finished jobs by key, as found by `outlived`; gives how many were still there."""
+    """Removes jobs found by `outlived`, unless somebody has retried or removed them since; gives how many."""
 
     keys: tuple[int, ...]
+    keep_us: Mapping[int, int]
 
     durable: ClassVar[bool] = False
 
     def run(self, tx: Transaction) -> int:
-        return remove(tx, self.keys)
+        return remove(tx, retention.still_outlived(tx, self.keys, self.keep_us))
 
 
 def is_anything_due(tx: Transaction) -> bool:
@@ -60,6 +62,6 @@ def is_anything_due(tx: Transaction) -> bool:
     return due_us is not None and due_us <= tx.now_us
 
 
-def outlived(tx: Transaction, *, after: int, keep_us: dict[int, int]) -> tuple[list[int], int | None]:
+def outlived(tx: Transaction, *, after: int, keep_us: Mapping[int, int]) -> tuple[list[int], int | None]:
     """The next finished jobs that retention may remove, and where to go on (None: at the end)."""
     return retention.outlived(tx, after=after, keep_us=keep_us, examine=10 * limits.SWEEP_CHUNK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,18 +27,31 @@ class Heartbeat:
     durable: ClassVar[bool] = False
 
     def run(self, tx: Transaction) -> list[HeartbeatResult | PyQueueError]:
-        keys = [ref.key(tx) for ref in self.refs]
+        keys = [_key_of(tx, ref) for ref in self.refs]
         until_us = tx.now_us + self.lease_ms * 1_000
-        leases = [(key, ref.lease) for key, ref in zip(keys, self.refs, strict=True)]
+        leases = [(key, ref.lease) for key, ref in zip(keys, self.refs, strict=True) if isinstance(key, int)]
         extended = lease.extend(tx, leases, until_us)
         if extended:
             tx.due(until_us)
-        return [
-            HeartbeatResult(to_datetime(extended[key][0]), extended[key][1])
-            if key in extended
-            else refusal(tx, key, ref)
-            for key, ref in zip(keys, self.refs, strict=True)
-        ]
+        return [_answer(tx, key, ref, extended) for key, ref in zip(keys, self.refs, strict=True)]
+
+
+def _key_of(tx: Transaction, ref: Ref) -> int | PyQueueError:
+    try:
+        return ref.key(tx)
+    except PyQueueError as error:
+        return error
+
+
+def _answer(
+    tx: Transaction, key: int | PyQueueError, ref: Ref, extended: Mapping[int, tuple[int, bool]]
+) -> HeartbeatResult | PyQueueError:
+    if not isinstance(key, int):
+        return key
+    if key not in extended:
+        return refusal(tx, key, ref)
+    until_us, is_cancel_requested = extended[key]
+    return HeartbeatResult(to_datetime(until_us), is_cancel_requested)
 
 
 @dataclass(frozen=True, slots=True)

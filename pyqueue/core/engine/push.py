@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pyqueue.core import validate
-from pyqueue.core.errors import DuplicateKey, PyQueueError, QueuePaused, ValidationError
+from pyqueue.core.errors import DuplicateKey, JobNotFound, PyQueueError, QueuePaused, ValidationError
 from pyqueue.core.options import NewJob, Settings
 from pyqueue.core.states import BLOCKED, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
-from pyqueue.core.store import insert
+from pyqueue.core.store import claim, insert
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
 REMOVE_ON_COMPLETE = 1
 HAS_CHILDREN = 2
+
+_NO_PARENT = "depends_on names job {}, which does not exist; expected ids of stored jobs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Push:
     """Stores `jobs` in `queue`; gives their keys, in order.
 
     Raises:
-        QueuePaused, DuplicateKey, ValidationError (a parent cannot complete), JobNotFound (a parent).
+        QueuePaused, DuplicateKey, ValidationError (a parent does not exist, or cannot complete).
     """
 
     queue: str
@@ -95,18 +97,27 @@ def _parents(tx: Transaction, settings: Settings | None) -> dict[int, int]:
     """The parents of a job and their states; each must exist and still be able to complete."""
     if settings is None or not settings.depends_on:
         return {}
-    keys = {tx.key_of(job_id): job_id for job_id in settings.depends_on}
+    keys = {_parent_key(tx, job_id): job_id for job_id in settings.depends_on}
     states = insert.parent_states(tx, list(keys))
     for key, job_id in keys.items():
         state = states.get(key)
         if state is None:
-            raise ValidationError(f"depends_on names job {job_id}, which does not exist; expected ids of stored jobs.")
+            raise ValidationError(_NO_PARENT.format(job_id))
         if state in (DLQ, CANCELLED):
             raise ValidationError(
                 f"depends_on names job {job_id}, which is {STATES[state]} and will not complete; "
                 "retry that job first, or leave it out."
             )
     return states
+
+
+def _parent_key(tx: Transaction, job_id: str) -> int:
+    try:
+        return tx.key_of(job_id)
+    except JobNotFound as error:
+        raise ValidationError(_NO_PARENT.format(job_id)) from error
+    except ValidationError as error:
+        raise ValidationError(f"depends_on: {error}") from error
 
 
 def _store_plain(tx: Transaction, queue: str, keys: range, jobs: Sequence[NewJob]) -> None:
@@ -192,9 +203,16 @@ def _rank(tx: Transaction, queue: str, key: int, settings: Settings, turns: dict
     if group_id is None:
         return _own_turn(tx, queue)
     if group_id not in turns:
-        turns[group_id] = max(tx.queue(queue).round, insert.last_rank(tx, queue, group_id))
+        turns[group_id] = max(_begun_round(tx, queue), insert.last_rank(tx, queue, group_id))
     turns[group_id] += 1
     return turns[group_id]
+
+
+def _begun_round(tx: Transaction, queue: str) -> int:
+    """The current round; the first group of a queue begins them, or jobs without a group would all go before it."""
+    if not tx.queue(queue).round:
+        claim.advance_round(tx, queue, 1)
+    return tx.queue(queue).round
 
 
 def _own_turn(tx: Transaction, queue: str) -> int:

@@ -11,7 +11,7 @@ from pyqueue.core.engine.lease import Heartbeat, Progress
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.handle import waiting
-from pyqueue.core.handle.refs import JobOrId, ack_items, error_of, ref_of, result_text
+from pyqueue.core.handle.refs import JobOrId, ack_items, each_of, error_of, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, FailResult, HeartbeatResult, Job
 from pyqueue.core.validate import integer
@@ -146,14 +146,14 @@ class Consuming:
         self, jobs: Iterable[JobOrId], *, lease_ms: int | None = None
     ) -> list[HeartbeatResult | PyQueueError]:
         """`heartbeat` for several jobs in one transaction: a result or an error for each, in order."""
-        operation = self._heartbeat_of([ref_of(job) for job in jobs], lease_ms)
+        operation = self._heartbeat_of([ref_of(job) for job in each_of(jobs, "heartbeat_many")], lease_ms)
         return self._runtime.write(operation) if operation.refs else []
 
     async def aheartbeat_many(
         self, jobs: Iterable[JobOrId], *, lease_ms: int | None = None
     ) -> list[HeartbeatResult | PyQueueError]:
         """`heartbeat_many` for event loops."""
-        operation = self._heartbeat_of([ref_of(job) for job in jobs], lease_ms)
+        operation = self._heartbeat_of([ref_of(job) for job in each_of(jobs, "heartbeat_many")], lease_ms)
         return await self._runtime.awrite(operation) if operation.refs else []
 
     def progress(self, job: JobOrId, percent: int, message: str | None = None, *, lease: int | None = None) -> None:
@@ -170,6 +170,8 @@ class Consuming:
         await self._runtime.awrite(_progress_of(job, percent, message, lease))
 
     def _pull_of(self, queue: str | Sequence[str], count: int, lease_ms: int | None, worker_id: str | None) -> Pull:
+        if not isinstance(queue, str | Iterable):
+            raise ValidationError(f"pull got {validate.shown(queue)}; expected the name of a queue or a list of names.")
         names = (queue,) if isinstance(queue, str) else tuple(dict.fromkeys(queue))
         if not names:
             raise ValidationError("pull got no queue; expected a name or a list of names.")

@@ -111,11 +111,11 @@ class Inspecting:
             WaitTimeout: it has not finished in time; also a TimeoutError.
             JobNotFound: there is no such job, or it was removed on completion.
         """
-        return waiting.wait_for(self._runtime, job_id(job), timeout)
+        return waiting.wait_for(self._runtime, job_id(job), _seconds(timeout))
 
     async def await_for(self, job: JobOrId, timeout: float | None = None) -> Any:
         """`wait_for` for event loops."""
-        return await waiting.await_for(self._runtime, job_id(job), timeout)
+        return await waiting.await_for(self._runtime, job_id(job), _seconds(timeout))
 
 
 def _filter(
@@ -132,9 +132,9 @@ def _filter(
         queue=None if queue is None else validate.queue_name(queue),
         state=None if state is None else parse_state(state).code,
         name=None if name is None else validate.job_name(name),
-        tag=tag,
-        flow_id=flow_id,
-        custom_id=custom_id,
+        tag=None if tag is None else validate.text(tag, "tag", limits.TAG_BYTES_MAX),
+        flow_id=None if flow_id is None else validate.text(flow_id, "flow_id", limits.LABEL_BYTES_MAX),
+        custom_id=None if custom_id is None else validate.text(custom_id, "custom_id", limits.LABEL_BYTES_MAX),
         from_key=_first_key(created_after, "created_after"),
         before_key=_first_key(created_before, "created_before"),
     )
@@ -145,6 +145,13 @@ def _page(tx: Transaction, wanted: Filter, limit: int, cursor: str | None) -> Jo
     found = jobs.page(tx, wanted, limit + 1, before_key=None if cursor is None else tx.key_of(cursor))
     page = found[:limit]
     return JobPage(page, page[-1].id if len(found) > limit else None)
+
+
+def _seconds(timeout: object) -> float | None:
+    """A timeout as given; one that is over already (below 0) is fine, one that never comes (nan) is not."""
+    if timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout == timeout):
+        return timeout
+    raise ValidationError(f"timeout {validate.shown(timeout)}; expected seconds, or None to wait for ever.")
 
 
 def parse_state(state: object) -> JobState:

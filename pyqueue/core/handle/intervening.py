@@ -9,7 +9,7 @@ from pyqueue.core.engine.intervene import Cancel, Delete, Purge, Retry, RetryDea
 from pyqueue.core.engine.queues import Pause, Resume
 from pyqueue.core.errors import StateError, ValidationError
 from pyqueue.core.handle.inspecting import parse_state
-from pyqueue.core.handle.refs import JobOrId, job_id
+from pyqueue.core.handle.refs import JobOrId, each_of, job_id
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.states import JobState
 
@@ -49,12 +49,12 @@ class Intervening:
 
     def retry_many(self, jobs: Iterable[JobOrId]) -> int:
         """`retry` for each; those that cannot be retried are passed over. Returns how many were."""
-        return sum(self._was_retried(job) for job in jobs)
+        return sum(self._was_retried(job) for job in each_of(jobs, "retry_many"))
 
     async def aretry_many(self, jobs: Iterable[JobOrId]) -> int:
         """`retry_many` for event loops."""
         retried = 0
-        for job in jobs:
+        for job in each_of(jobs, "retry_many"):
             try:
                 await self.aretry(job)
                 retried += 1

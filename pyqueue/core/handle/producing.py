@@ -21,7 +21,7 @@ def push_of(queue: str, name: str, data: Any, options: JobOptions) -> Push:
 
 def push_of_many(queue: str, jobs: Iterable[Mapping[str, Any]]) -> Push:
     """A checked push of several jobs."""
-    if isinstance(jobs, str | bytes | Mapping):
+    if isinstance(jobs, str | bytes | Mapping) or not isinstance(jobs, Iterable):
         raise ValidationError(f"push_many got {shown(jobs)}; expected a list of mappings with a 'name' each.")
     return Push(validate.queue_name(queue), tuple(map(job_of_mapping, jobs)))
 

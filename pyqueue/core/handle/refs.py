@@ -16,6 +16,8 @@ JobOrId = Job | str
 
 def ref_of(job: JobOrId, lease: int | None = None) -> Ref:
     """A job with the lease it carries, or an id with the lease given (None: whichever run is active)."""
+    if lease is not None:
+        validate.integer(lease, "lease", 0, 2**63 - 1)
     if isinstance(job, Job):
         return Ref(job.key, job.lease if lease is None else lease)
     return Ref(job_id(job), lease)
@@ -28,6 +30,13 @@ def job_id(job: object) -> str:
     if isinstance(job, str):
         return job
     raise ValidationError(f"job {validate.shown(job)}; expected a Job or the id text that push() returned.")
+
+
+def each_of(items: object, call: str) -> Iterable[Any]:
+    """What a call for several jobs was given; a single job or id would be taken apart, or fail late."""
+    if isinstance(items, str | bytes | Job) or not isinstance(items, Iterable):
+        raise ValidationError(f"{call} got {validate.shown(items)}; expected a list of jobs or ids.")
+    return items
 
 
 class AckItems(NamedTuple):
@@ -44,7 +53,7 @@ def ack_items(items: Iterable[object]) -> AckItems:
     """Each item is a Job, an id, or a pair of one of these and a result."""
     jobs: list[JobOrId] = []
     entries: list[tuple[Ref, str | None]] = []
-    for item in items:
+    for item in each_of(items, "ack_many"):
         job, result = _pair(item) if isinstance(item, tuple) else (item, None)
         if not isinstance(job, Job | str):
             raise ValidationError(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pyqueue.core import ids
 from pyqueue.core.announcer import Announcer
 from pyqueue.core.clock import Clock
+from pyqueue.core.engine.processes import GoDeaf, Listen
 from pyqueue.core.errors import QueueClosed
 from pyqueue.core.states import COMPLETED
 from pyqueue.core.store import fork
@@ -18,7 +19,7 @@ from pyqueue.core.store.committer import Committer
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.sqlite import Durability, SqliteStore
 from pyqueue.core.store.transaction import Effects, Transaction
-from pyqueue.core.store.wakeup import Wakeups, job_topic
+from pyqueue.core.store.wakeup import LISTEN_SECONDS, Wakeups, job_topic
 
 R = TypeVar("R")
 
@@ -30,10 +31,10 @@ _ALL_WAITERS = 1_000_000
 class Runtime:
     """Runs operations and queries, for threads and for event loops."""
 
-    def __init__(self, path: str, *, durability: Durability, clock: Clock, sender: Any) -> None:
+    def __init__(self, path: str, *, durability: Durability, clock: Clock, logs_events: bool, sender: Any) -> None:
         self.clock = clock
-        self.store = SqliteStore(path, durability=durability, clock=clock)
-        self.wakeups = Wakeups(self.store.data_version)
+        self.store = SqliteStore(path, durability=durability, clock=clock, logs_events=logs_events)
+        self.wakeups = Wakeups(self)
         self.announcer = Announcer(sender)
         self._committer = Committer(self.store, self.after_commit)
         self._due_listeners: list[Callable[[int], None]] = []
@@ -59,11 +60,11 @@ class Runtime:
 
     def read(self, query: Callable[[Transaction], R]) -> R:
         """Runs a query on one snapshot."""
-        self._require_open()
+        self.require_open()
         return self.store.read(query)
 
     async def aread(self, query: Callable[[Transaction], R]) -> R:
-        self._require_open()
+        self.require_open()
         with self._mutex:
             if self._readers is None:
                 self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="pyqueue-read")
@@ -89,6 +90,8 @@ class Runtime:
         """Wakes and announces what a committed transaction has changed."""
         if self.wakeups.is_anyone_waiting:
             self.wakeups.notify(effects.wakes | _ended(effects))
+        if effects.ports and effects.wakes:
+            self.wakeups.ring(effects.ports)
         if effects.due_us is not None:
             for listener in self._due_listeners:
                 listener(effects.due_us)
@@ -102,6 +105,20 @@ class Runtime:
     def text_of(self, key: int) -> str:
         return ids.to_text(key, self.store.salt)
 
+    # --- how `wakeups` reaches other processes ---------------------------------------------------
+
+    def register(self, port: int) -> None:
+        """Leaves the port where other processes find it."""
+        self.write(Listen(port, int(LISTEN_SECONDS * 1_000)))
+
+    def unregister(self, port: int) -> None:
+        """Takes the port back."""
+        self.write(GoDeaf(port))
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed."""
+        return self.store.data_version()
+
     def on_due(self, listener: Callable[[int], None]) -> Callable[[], None]:
         """Calls `listener` with each new moment at which something falls due; gives a function that ends it."""
         self._due_listeners.append(listener)
@@ -111,15 +128,16 @@ class Runtime:
         """Commits and announces what was begun, then lets go of everything. Idempotent."""
         if self._is_closed:
             return
+        self.wakeups.close()
         self._is_closed = True
         self._committer.close()
-        self.wakeups.close()
         self.announcer.drain(5.0)
         if self._readers is not None:
             self._readers.shutdown(wait=True)
         self.store.close()
 
-    def _require_open(self) -> None:
+    def require_open(self) -> None:
+        """Raises QueueClosed after `close`."""
         if self._is_closed:
             raise QueueClosed("this queue handle was closed; open a new PyQueue on the same path.")
 

@@ -30,6 +30,7 @@ class Working(Consuming):
 
     def start_housekeeping(self) -> None:
         """Starts a thread that does `housekeep` whenever something is due. It stops with `close`. Idempotent."""
+        self._runtime.require_open()
         with self._housekeeping:
             self._housekeeper.start()
 

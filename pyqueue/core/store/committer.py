@@ -91,6 +91,7 @@ class Committer:
         # Whoever waits already goes first: a stream of lone callers must not overtake the group.
         if not self._pending and self._store.lock.acquire(blocking=False):
             try:
+                self._require_open()  # Again: `close` may have passed before the lock was ours.
                 return self._run_alone(operation)
             finally:
                 self._store.lock.release()
@@ -151,7 +152,7 @@ class Committer:
             raise QueueClosed("this queue handle was closed; open a new PyQueue on the same path.")
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._enqueue(self._gathering.pop(loop))
+        self._enqueue(self._gathering.pop(loop, ()))
 
     def _room(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         future = loop.create_future()
@@ -159,12 +160,21 @@ class Committer:
         return future
 
     def _enqueue(self, tickets: Iterable[_Ticket]) -> None:
-        with self._mutex:
-            self._pending.extend(tickets)
-            if self._thread is None:
-                # A daemon: whoever waits for a ticket keeps the interpreter alive; nobody else needs to.
-                self._thread = threading.Thread(target=self._serve, name="pyqueue-commit", daemon=True)
-                self._thread.start()
+        tickets = list(tickets)
+        try:
+            with self._mutex:
+                if self._thread is None:
+                    self._require_open()  # `close` has passed: a new thread would open the file again.
+                    # A daemon: whoever waits for a ticket keeps the interpreter alive; nobody else needs to.
+                    thread = threading.Thread(target=self._serve, name="pyqueue-commit", daemon=True)
+                    thread.start()  # Raises if the machine has no threads left; the next ticket tries again.
+                    self._thread = thread
+                self._pending.extend(tickets)
+        except (QueueClosed, RuntimeError) as error:
+            for ticket in tickets:
+                ticket.error = error
+            self._deliver(tickets)
+            return
         self._work.set()
 
     # --- the commit thread --------------------------------------------------------------------
@@ -217,7 +227,7 @@ class Committer:
             if isinstance(error, DATABASE_ERRORS):
                 raise self._store.translated(error) from error
             raise
-        self._after_commit(transaction.effects)
+        self._follow_up(transaction.effects)
         return result
 
     def _commit(self, group: Sequence[_Ticket]) -> None:
@@ -232,8 +242,17 @@ class Committer:
             if not isinstance(error, Exception):
                 raise
             return
+        for ticket in group:
+            if isinstance(ticket.error, Exception):  # Not before: it may drop the connection.
+                ticket.error = self._store.translated(ticket.error)
         if effects is not None:
+            self._follow_up(effects)
+
+    def _follow_up(self, effects: Effects) -> None:
+        try:
             self._after_commit(effects)
+        except Exception:  # It is committed, and must not be reported as failed.
+            log.exception("what was committed could not be told to those who wait for it")
 
     def _attempt(
         self, group: Sequence[_Ticket], run: Callable[[SqliteStore, Transaction, Sequence[_Ticket]], bool]
@@ -302,7 +321,7 @@ def _run_guarded(store: SqliteStore, transaction: Transaction, group: Sequence[_
             raise
         except Exception as error:
             transaction.execute("ROLLBACK TO pyqueue_operation")
-            ticket.error = store.translated(error)
+            ticket.error = error
         else:
             effects.add(transaction.effects)
         transaction.execute("RELEASE pyqueue_operation")

@@ -25,8 +25,9 @@ BUSY_SECONDS: Final = 30.0
 # unluckiest gets nothing. A short random sleep that does not grow is fair.
 _BUSY_SLEEP_SECONDS: Final = (0.0002, 0.002)
 
-# 4,000 pages: checkpoints are rarer and commits 10–30 % faster than with the default of 1,000.
-_PRAGMAS: Final = {"temp_store": "MEMORY", "wal_autocheckpoint": 4_000}
+# Checkpoints are made beside the callers (`store.checkpoint`); a commit makes one itself only if the log has
+# grown to 128 MB in spite of that.
+_PRAGMAS: Final = {"temp_store": "MEMORY", "wal_autocheckpoint": 32_768}
 
 
 class Connection:

@@ -11,6 +11,7 @@ from peewee import SQL, Expression
 
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.job import Attempt, Job, LogEntry
+from pyqueue.core.states import ACTIVE
 from pyqueue.core.store.models import AttemptRow, JobRow, TagRow
 from pyqueue.core.store.rows import padded_chunks, with_marks
 from pyqueue.core.store.transaction import Transaction
@@ -92,7 +93,8 @@ def attempts(tx: Transaction, key: int) -> list[Attempt]:
 def with_details(tx: Transaction, jobs: Sequence[Job]) -> list[Job]:
     """The same jobs with their logs and parents, looked up only where there can be any."""
     children = [job.key for job in jobs if job.blocked_by is not None]
-    reporters = [job.key for job in jobs if job.progress is not None]
+    # A job sent round again has no progress, but the log of its earlier runs.
+    reporters = [job.key for job in jobs if job.progress is not None or job.lease_token > (job.state_code == ACTIVE)]
     if not children and not reporters:
         return list(jobs)
     parents: dict[int, list[int]] = defaultdict(list)

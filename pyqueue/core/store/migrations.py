@@ -137,7 +137,39 @@ _TABLES: Final = (
     """,
 )
 
-STEPS: Final = (Step("jobs and queues", _TABLES),)
+# What processes know of each other: who leads, who listens for wake-ups, and what any of them did.
+_PROCESSES: Final = (
+    """
+    CREATE TABLE pyqueue_lease (
+        name TEXT NOT NULL PRIMARY KEY,
+        holder TEXT NOT NULL,
+        lease_until BIGINT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pyqueue_listener (
+        port INTEGER NOT NULL PRIMARY KEY,
+        listens_until BIGINT NOT NULL
+    )
+    """,
+    # One row for each change of a transaction, however many jobs it moved; `position` is the order of commits.
+    """
+    CREATE TABLE pyqueue_event (
+        position INTEGER NOT NULL PRIMARY KEY,
+        happened_at BIGINT NOT NULL,
+        event TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        state INTEGER,
+        first_id BIGINT NOT NULL,
+        jobs INTEGER NOT NULL,
+        other_ids TEXT,
+        worker_id TEXT,
+        error TEXT
+    )
+    """,
+)
+
+STEPS: Final = (Step("jobs and queues", _TABLES), Step("processes", _PROCESSES))
 
 _SET_META: Final = (
     "INSERT INTO pyqueue_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

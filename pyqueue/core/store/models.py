@@ -128,6 +128,45 @@ class CountRow(Model):
         primary_key = CompositeKey("queue", "state")
 
 
+class LeaseRow(Model):
+    """Who holds an office, such as housekeeping, and until when without a renewal."""
+
+    name = TextField(primary_key=True)
+    holder = TextField()
+    lease_until = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_lease"
+
+
+class ListenerRow(Model):
+    """A process that waits for jobs, at this port of the loopback interface."""
+
+    port = IntegerField(primary_key=True)
+    listens_until = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_listener"
+
+
+class EventRow(Model):
+    """What happened to some jobs of a queue, in the order of the commits."""
+
+    position = BigIntegerField(primary_key=True)
+    happened_at = BigIntegerField()
+    event = TextField()
+    queue = TextField()
+    state = IntegerField(null=True)
+    first_id = BigIntegerField()
+    jobs = IntegerField()
+    other_ids = TextField(null=True)
+    worker_id = TextField(null=True)
+    error = TextField(null=True)
+
+    class Meta:
+        table_name = "pyqueue_event"
+
+
 class MetaRow(Model):
     """Facts about the database: schema version, salt of its ids, highest id ever deleted."""
 
@@ -138,4 +177,16 @@ class MetaRow(Model):
         table_name = "pyqueue_meta"
 
 
-MODELS = (JobRow, TagRow, DependencyRow, AttemptRow, LogRow, QueueRow, CountRow, MetaRow)
+MODELS = (
+    JobRow,
+    TagRow,
+    DependencyRow,
+    AttemptRow,
+    LogRow,
+    QueueRow,
+    CountRow,
+    LeaseRow,
+    ListenerRow,
+    EventRow,
+    MetaRow,
+)

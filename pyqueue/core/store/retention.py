@@ -7,9 +7,11 @@ ends at the first job that is too young to have ended long enough ago.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pyqueue.core import ids
+from pyqueue.core.store.rows import padded_chunks, with_marks
 from pyqueue.core.store.transaction import Transaction
 
 _OLD: Final = """
@@ -17,7 +19,10 @@ _OLD: Final = """
 """
 
 
-def outlived(tx: Transaction, *, after: int, keep_us: dict[int, int], examine: int) -> tuple[list[int], int | None]:
+_AGAIN: Final = "SELECT id, state, coalesce(updated_at, 0) FROM pyqueue_job WHERE id IN ({marks})"
+
+
+def outlived(tx: Transaction, *, after: int, keep_us: Mapping[int, int], examine: int) -> tuple[list[int], int | None]:
     """Looks at the next `examine` jobs by key after `after`.
 
     `keep_us` says for each finished state how long its jobs stay. Gives the keys of those that
@@ -27,5 +32,14 @@ def outlived(tx: Transaction, *, after: int, keep_us: dict[int, int], examine: i
         return [], None
     youngest = ids.first_key(max(0, tx.now_us - min(keep_us.values())))
     rows = tx.rows(_OLD, (after, youngest, examine))
-    outlived_keys = [key for key, state, ended_us in rows if state in keep_us and ended_us < tx.now_us - keep_us[state]]
-    return outlived_keys, rows[-1][0] if len(rows) == examine else None
+    return _of(rows, keep_us, tx.now_us), rows[-1][0] if len(rows) == examine else None
+
+
+def still_outlived(tx: Transaction, keys: Sequence[int], keep_us: Mapping[int, int]) -> list[int]:
+    """Those of `keys` of which that is still true: a job may have been retried since it was looked at."""
+    rows = [row for chunk in padded_chunks(keys) for row in tx.rows(with_marks(_AGAIN, len(chunk)), chunk)]
+    return _of(rows, keep_us, tx.now_us)
+
+
+def _of(rows: Sequence[tuple[int, int, int]], keep_us: Mapping[int, int], now_us: int) -> list[int]:
+    return [key for key, state, ended_us in rows if state in keep_us and ended_us < now_us - keep_us[state]]

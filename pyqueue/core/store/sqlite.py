@@ -11,7 +11,8 @@ from typing import Final, Literal, TypeVar
 
 from pyqueue.core.clock import Clock
 from pyqueue.core.errors import PyQueueError, StorageCorrupt, StorageError, StorageReadOnly
-from pyqueue.core.store import migrations
+from pyqueue.core.store import effects, migrations
+from pyqueue.core.store.checkpoint import Checkpointer
 from pyqueue.core.store.connection import DATABASE_ERRORS, Connection, meaning_of
 from pyqueue.core.store.transaction import Transaction
 
@@ -31,10 +32,11 @@ class SqliteStore:
     connection all of them are dropped, and the next use opens the file again.
     """
 
-    def __init__(self, path: str, *, durability: Durability, clock: Clock) -> None:
+    def __init__(self, path: str, *, durability: Durability, clock: Clock, logs_events: bool) -> None:
         self.path = path
         self.is_memory = path == ":memory:"
         self.clock = clock
+        self.logs_events = logs_events
         self.lock = threading.RLock()
         self._durable_sync = _FULL if durability == "power" else _NORMAL
         self._sync: int | None = None
@@ -43,6 +45,7 @@ class SqliteStore:
         self._readers: list[Connection] = []
         self._watch: Connection | None = None
         self._left_by_fork: list[object] = []
+        self._checkpointer = Checkpointer(path, self._connect, lambda: self.lock)
 
     @property
     def salt(self) -> int:
@@ -67,8 +70,10 @@ class SqliteStore:
 
     def commit(self, transaction: Transaction) -> None:
         """Writes what the transaction noted, and commits it."""
-        transaction.flush()
+        effects.write(transaction, logs_events=self.logs_events)
         transaction.execute("COMMIT")
+        if not self.is_memory and self._writer is not None:
+            self._checkpointer.note_commit(self._writer.total_changes)
 
     def rollback(self) -> None:
         """Undoes the open transaction, if the error before has not done so."""
@@ -143,6 +148,7 @@ class SqliteStore:
     # --- opening and closing ------------------------------------------------------------------
 
     def close(self) -> None:
+        self._checkpointer.close()
         with self.lock:
             self.drop_connections()
 
@@ -158,6 +164,7 @@ class SqliteStore:
         """In a child: SQLite forbids to use, or even to close, what the parent had open."""
         self._left_by_fork += [self._writer, self._watch, *self._readers]
         self.lock = threading.RLock()
+        self._checkpointer.after_fork()
         self._writer, self._watch, self._readers, self._sync = None, None, [], None
 
     def _open_writer(self) -> Connection:

@@ -1,8 +1,8 @@
 """One open transaction, and what must follow from it.
 
 An operation runs its statements through a `Transaction` and notes on it what it did:
-counts to add, changes to announce, queues to wake. Counts are written before the
-commit, in the same transaction; signals and wake-ups are made from the notes after it.
+counts to add, changes to announce, queues to wake. What must be kept of it is written before
+the commit, in the same transaction (`store.effects`); signals and wake-ups are made after it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 from pyqueue.core import ids
 from pyqueue.core.store.executor import Cursor, Executor
-from pyqueue.core.store.rows import flat, with_rows
 from pyqueue.core.transitions import Event
 
 
@@ -40,20 +39,16 @@ class QueueFlags(NamedTuple):
 _LOOK: Final = """
     SELECT queue.pushes_paused_at IS NOT NULL, queue.pulls_paused_at IS NOT NULL, coalesce(queue.round, 0),
            max(coalesce((SELECT max(id) FROM pyqueue_job), 0),
-               (SELECT value FROM pyqueue_meta WHERE key = 'last_deleted'))
+               (SELECT value FROM pyqueue_meta WHERE key = 'last_deleted')),
+           (SELECT group_concat(port) FROM pyqueue_listener)
     FROM (SELECT 1) LEFT JOIN pyqueue_queue AS queue ON queue.name = ?
-"""
-
-_ADD_COUNTS = """
-    INSERT INTO pyqueue_count (queue, state, jobs) VALUES {rows}
-    ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs
 """
 
 
 class Effects:
     """What follows from the operations of a transaction, which happen all at one moment."""
 
-    __slots__ = ("changes", "counts", "due_us", "now_us", "salt", "wakes")
+    __slots__ = ("changes", "counts", "due_us", "now_us", "ports", "salt", "wakes")
 
     def __init__(self, *, now_us: int, salt: int) -> None:
         self.now_us = now_us
@@ -62,6 +57,7 @@ class Effects:
         self.changes: list[Change] = []
         self.wakes: dict[str, int] = {}
         self.due_us: int | None = None
+        self.ports: tuple[int, ...] | None = None  # of the processes that wait; None: not looked up
 
     def add(self, other: Effects) -> None:
         """Takes over the effects of an operation that succeeded."""
@@ -70,6 +66,8 @@ class Effects:
         self.changes += other.changes
         for queue, number in other.wakes.items():
             self.wakes[queue] = self.wakes.get(queue, 0) + number
+        if other.ports is not None:
+            self.ports = other.ports
         if other.due_us is not None and (self.due_us is None or other.due_us < self.due_us):
             self.due_us = other.due_us
 
@@ -117,7 +115,8 @@ class Transaction:
         """The flags of a queue, read once per transaction."""
         flags = self._queues.get(name)
         if flags is None:
-            *known, last_key = self.row(_LOOK, (name,))
+            *known, last_key, ports = self.row(_LOOK, (name,))
+            self.effects.ports = tuple(map(int, ports.split(","))) if ports else ()
             flags = self._queues[name] = QueueFlags(*known)
             if self._next_key is None:
                 self._next_key = max(ids.first_key(self.now_us), last_key + 1)
@@ -150,9 +149,3 @@ class Transaction:
         """Notes that something will have to be done by itself at `at_us`."""
         if self.effects.due_us is None or at_us < self.effects.due_us:
             self.effects.due_us = at_us
-
-    def flush(self) -> None:
-        """Writes the noted counts; called once, right before the commit."""
-        moved = [(queue, state, number) for (queue, state), number in self.effects.counts.items() if number]
-        if moved:
-            self.execute(with_rows(_ADD_COUNTS, 3, len(moved)), flat(moved))

@@ -1,23 +1,32 @@
 """Waking those who wait for jobs.
 
-Inside the process a commit wakes as many waiters of a queue as it made jobs ready. What other
-processes commit is noticed by a watcher thread, which runs only while somebody waits.
+Inside the process a commit wakes as many waiters of a queue as it made jobs ready. Of what other
+processes commit they are told by datagrams (`store.bell`), and a slow poll is the safety net; both are
+heard by a watcher thread, which runs only while somebody waits.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol
 
 from pyqueue.core.errors import PyQueueError
+from pyqueue.core.store.bell import Bell
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS: Final = 0.1
+# The safety net under the datagrams, for writers that cannot send any (a caller's own connection); and the
+# only way where there is no loopback interface.
+_POLL_SECONDS: Final = 0.25
+_POLL_SECONDS_DEAF: Final = 0.05
 # The watcher outlives its last waiter a little, since a worker waits again and again.
-_IDLE_POLLS: Final = 20
+_IDLE_SECONDS: Final = 5.0
+# How long an address stands without being renewed: what a killed process leaves behind costs others until then.
+LISTEN_SECONDS: Final = 60.0
 
 
 def job_topic(key: int) -> str:
@@ -39,27 +48,39 @@ class Waiter:
         self.is_woken = False
 
 
-class Wakeups:
-    """The waiters of a process. `data_version` tells whether another process has committed."""
+class Registry(Protocol):
+    """Where listeners leave their address, and how one notices commits without being told."""
 
-    def __init__(self, data_version: Callable[[], int]) -> None:
-        self._data_version = data_version
+    def register(self, port: int) -> None: ...
+
+    def unregister(self, port: int) -> None: ...
+
+    def data_version(self) -> int: ...
+
+
+class Wakeups:
+    """The waiters of a process, and the thread that hears from other processes while anyone waits."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Begins afresh: the waiters were the parent's."""
+        """Begins afresh: the waiters were the parent's, and so is its port."""
         self._mutex = threading.Lock()
         self._waiters: dict[Waiter, None] = {}
         self._watcher: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._bell = Bell()
+        self._is_closed = False
 
     def add(self, waiter: Waiter) -> None:
         """Registers a waiter. Look for jobs after this, or one pushed in between is missed."""
         with self._mutex:
             self._waiters[waiter] = None
             if self._watcher is None:
-                self._watcher = threading.Thread(target=self._watch, name="pyqueue-watch", daemon=True)
-                self._watcher.start()
+                watcher = threading.Thread(target=self._watch, name="pyqueue-watch", daemon=True)
+                watcher.start()  # Raises if the machine has no threads left; the next waiter tries again.
+                self._watcher = watcher
 
     def remove(self, waiter: Waiter) -> None:
         """Takes a waiter out. One that was woken and found nothing to do passes nothing on: jobs stay pullable."""
@@ -68,11 +89,18 @@ class Wakeups:
 
     def close(self) -> None:
         """Ends the watcher, and wakes all who still wait."""
-        self._stop.set()
+        self._is_closed = True
         self.notify_all()
-        watcher = self._watcher
+        watcher, port = self._watcher, self._bell.port
         if watcher is not None and watcher is not threading.current_thread():
+            if port is not None:
+                self._bell.ring((port,))
             watcher.join()
+
+    def ring(self, ports: Iterable[int]) -> None:
+        """Wakes other processes."""
+        own = self._bell.port
+        self._bell.ring(port for port in ports if port != own)
 
     @property
     def is_anyone_waiting(self) -> bool:
@@ -105,25 +133,62 @@ class Wakeups:
 
     def _watch(self) -> None:
         seen: int | None = None
-        idle_polls = 0
-        while not self._stop.is_set():
-            try:
-                version = self._data_version()
-            except PyQueueError as error:
-                log.warning("cannot look for the jobs of other processes", extra={"error": str(error)})
-                version = None
-            # The first reading tells nothing of what came before it, so it counts as news.
-            if version != seen:
-                self.notify_all()
-            seen = version
-            idle_polls = 0 if self._waiters else idle_polls + 1
-            if idle_polls >= _IDLE_POLLS and self._ended_idle():
-                return
-            self._stop.wait(_POLL_SECONDS)
+        idle_since = time.monotonic()
+        try:
+            with self._listening() as renew:
+                while not self._is_closed:
+                    renew()
+                    version = self._version()
+                    # The first reading tells nothing of what came before it, so it counts as news.
+                    if version != seen:
+                        self.notify_all()
+                    seen = version
+                    if self._waiters:
+                        idle_since = time.monotonic()
+                    if time.monotonic() - idle_since > _IDLE_SECONDS and self._ended_idle():
+                        return
+                    self._hear_or_sleep()
+        except PyQueueError as error:
+            log.error("cannot hear of the jobs of other processes", extra={"error": str(error)})
+            self._ended_idle(is_forced=True)
 
-    def _ended_idle(self) -> bool:
+    def _hear_or_sleep(self) -> None:
+        """Until somebody rings, or it is time to look at the database."""
+        if self._bell.port is None:
+            time.sleep(_POLL_SECONDS_DEAF)
+        elif self._bell.wait(_POLL_SECONDS):
+            self.notify_all()
+
+    def _version(self) -> int | None:
+        try:
+            return self._registry.data_version()
+        except PyQueueError as error:
+            log.warning("cannot look for the jobs of other processes", extra={"error": str(error)})
+            return None
+
+    @contextmanager
+    def _listening(self) -> Iterator[Callable[[], None]]:
+        """Listens, with the address left in the database; gives a function that renews it when needed."""
+        port = self._bell.listen()
+        renewed_at = -LISTEN_SECONDS
+
+        def renew() -> None:
+            nonlocal renewed_at
+            now = time.monotonic()
+            if port is not None and now - renewed_at > LISTEN_SECONDS / 2:
+                self._registry.register(port)
+                renewed_at = now
+
+        try:
+            yield renew
+        finally:
+            self._bell.close()
+            if port is not None:
+                self._registry.unregister(port)
+
+    def _ended_idle(self, *, is_forced: bool = False) -> bool:
         with self._mutex:
-            if self._waiters:
+            if self._waiters and not is_forced:
                 return False
             self._watcher = None
             return True

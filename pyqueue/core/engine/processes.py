@@ -1,0 +1,103 @@
+"""What the processes on one database do about each other: lead, listen, and read what all have done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple
+
+from pyqueue.core.store import events, offices
+from pyqueue.core.store.transaction import Change, Transaction
+
+HOUSEKEEPING: Final = "housekeeping"
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Takes or renews the lead in housekeeping for `lease_ms`; gives whether it is ours."""
+
+    holder: str
+    lease_ms: int
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> bool:
+        return offices.take(tx, HOUSEKEEPING, self.holder, self.lease_ms * 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Resign:
+    """Gives up the lead in housekeeping."""
+
+    holder: str
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> None:
+        offices.leave(tx, HOUSEKEEPING, self.holder)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Leaves the port of a process that waits for jobs, for `listens_ms`."""
+
+    port: int
+    listens_ms: int
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> None:
+        offices.listen(tx, self.port, self.listens_ms * 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class GoDeaf:
+    """Takes a port back, with those of processes that have died."""
+
+    port: int
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> None:
+        offices.go_deaf(tx, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetEvents:
+    """Drops a chunk of the event log beyond `keep_rows`, or older than `keep_ms`; gives how many rows."""
+
+    keep_rows: int
+    keep_ms: int
+    chunk: int
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> int:
+        before_us = tx.now_us - self.keep_ms * 1_000
+        return events.forget(tx, keep_rows=self.keep_rows, before_us=before_us, limit=self.chunk)
+
+
+class Happened(NamedTuple):
+    """Changes behind a position: (position, time, change) in order, where to go on, and whether some are missing."""
+
+    changes: list[tuple[int, int, Change]]
+    position: int
+    has_gap: bool
+
+
+def happened(tx: Transaction, after: int | None, limit: int) -> Happened:
+    """What was committed after a position (None: nothing yet, from now on).
+
+    `has_gap`: the log no longer reaches back to the position, or has never been at it.
+    """
+    first, last = events.bounds(tx)
+    if after is None:
+        return Happened([], last, has_gap=False)
+    if after > last:
+        return Happened([], last, has_gap=True)
+    changes = events.read(tx, after, limit)
+    return Happened(changes, changes[-1][0] if changes else after, has_gap=last > 0 and after + 1 < first)
+
+
+def may_lead(tx: Transaction, holder: str) -> bool:
+    """Whether the lead is ours or free; reads only."""
+    return offices.is_free_for(tx, HOUSEKEEPING, holder)

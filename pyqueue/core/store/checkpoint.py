@@ -1,0 +1,97 @@
+"""Moving the write-ahead log into the file, beside the callers instead of in their way.
+
+SQLite by itself does this inside the commit that finds the log long, whose caller then waits for
+thousands of pages to be written. Here a thread does it, whenever enough has been written since.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from pyqueue.core.store.connection import DATABASE_ERRORS, Connection
+
+log = logging.getLogger(__name__)
+
+# About 4 MB of log with small transactions; a checkpoint of that takes a few milliseconds.
+_COMMITS: Final = 1_000
+_ROWS: Final = 20_000
+# Beyond this the log is not only copied but begun anew, for which writers wait a moment.
+_RESTART_BYTES: Final = 32 * 1024 * 1024
+_PATIENCE_MS: Final = 20
+_IDLE_SECONDS: Final = 2.0
+
+
+class Checkpointer:
+    """Counts what is written, and checkpoints on a thread of its own. The thread ends when there is nothing to do."""
+
+    def __init__(
+        self, path: str, connect: Callable[[], Connection], writers_lock: Callable[[], AbstractContextManager[Any]]
+    ) -> None:
+        self._path = path
+        self._connect = connect
+        self._writers_lock = writers_lock
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begins afresh: thread and connection were the parent's."""
+        self._mutex = threading.Lock()
+        self._work = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._commits = 0
+        self._rows_at_last = 0
+
+    def note_commit(self, total_changes: int) -> None:
+        """To be called after each commit, with the growing number of rows the writer has written."""
+        self._commits += 1
+        if self._commits < _COMMITS and total_changes - self._rows_at_last < _ROWS:
+            return
+        self._commits, self._rows_at_last = 0, total_changes
+        with self._mutex:
+            if self._thread is None and not self._is_closed:
+                self._thread = threading.Thread(target=self._run, name="pyqueue-checkpoint", daemon=True)
+                self._thread.start()
+        self._work.set()
+
+    def close(self) -> None:
+        """Ends the thread. SQLite checkpoints by itself when the last connection to a file closes."""
+        self._is_closed = True
+        self._work.set()
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        try:
+            connection = self._connect()
+            connection.execute_sql(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+        except Exception as error:
+            log.warning("cannot checkpoint", extra={"error": str(error)})
+            self._thread = None
+            return
+        while not self._is_closed:
+            if not self._work.wait(_IDLE_SECONDS):
+                with self._mutex:
+                    if not self._work.is_set():
+                        self._thread = None
+                        break
+            self._work.clear()
+            self._checkpoint(connection)
+        connection.close()
+
+    def _checkpoint(self, connection: Connection) -> None:
+        try:
+            connection.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if os.path.getsize(self._path + "-wal") > _RESTART_BYTES:
+                # Little is left to copy after the passive one, so the writers' wait is short: those of this
+                # process wait at the lock, others as for any writer. Where a reader still needs the old log
+                # this soon gives up, and the next round tries again.
+                with self._writers_lock():
+                    connection.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except (*DATABASE_ERRORS, OSError) as error:
+            log.debug("checkpoint put off", extra={"error": str(error)})
