@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.measure import machine, table
 
-SCENARIOS = ("singles", "callers", "size", "wake", "start", "processes")
+SCENARIOS = ("singles", "callers", "size", "wake", "start", "processes", "events")
 
 INTRODUCTION = """# What pyqueue costs
 
@@ -28,7 +28,8 @@ def main() -> None:
     print("\n".join(sections[1:]))
     for name in arguments.only or SCENARIOS:
         module = importlib.import_module(f"bench.{name}")
-        text = f"\n## {(module.__doc__ or name).splitlines()[0]}\n\n{table(module.run(quick=arguments.quick))}"
+        title, _, remarks = (module.__doc__ or name).strip().partition("\n\n")
+        text = "\n\n".join([f"\n## {title}", *filter(None, [remarks]), table(module.run(quick=arguments.quick))])
         print(text, flush=True)
         sections.append(text)
     if arguments.write:

@@ -10,6 +10,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,9 +34,7 @@ def run(*, quick: bool) -> list[Row]:
     rows = []
     for kind, push_all in (("threads", _threads), ("tasks", _tasks)):
         with folder() as path:
-            rows += _compare(
-                kind, lambda callers, path=path, push_all=push_all: push_all(path, callers, seconds), rounds
-            )  # type: ignore[misc]
+            rows += _compare(kind, partial(push_all, path, seconds), rounds)
     return rows
 
 
@@ -63,7 +62,7 @@ def _row(kind: str, callers: int, alone: list[Run], together: list[Run]) -> Row:
     )
 
 
-def _threads(path: Path, callers: int, seconds: float) -> Run:
+def _threads(path: Path, seconds: float, callers: int) -> Run:
     times: list[float] = []
     start = threading.Barrier(callers + 1)
     deadline = 0.0
@@ -89,11 +88,11 @@ def _threads(path: Path, callers: int, seconds: float) -> Run:
         return Run(len(times) / (time.perf_counter() - began), percentile(times, 0.99) * 1_000)
 
 
-def _tasks(path: Path, callers: int, seconds: float) -> Run:
-    return asyncio.run(_push_in_tasks(path, callers, seconds))
+def _tasks(path: Path, seconds: float, callers: int) -> Run:
+    return asyncio.run(_push_in_tasks(path, seconds, callers))
 
 
-async def _push_in_tasks(path: Path, callers: int, seconds: float) -> Run:
+async def _push_in_tasks(path: Path, seconds: float, callers: int) -> Run:
     times: list[float] = []
 
     async def push_on() -> None:

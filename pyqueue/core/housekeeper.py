@@ -10,8 +10,9 @@ import time
 from typing import Final
 
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.engine.housekeeping import Remove, Sweep, Swept, is_anything_due, outlived
+from pyqueue.core.engine.housekeeping import Remove, Sweep, is_anything_due, outlived
 from pyqueue.core.engine.processes import ForgetEvents, Lead, Resign, may_lead
+from pyqueue.core.engine.sweep import Swept
 from pyqueue.core.errors import PyQueueError
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import HousekeepingReport
@@ -27,12 +28,12 @@ KEEP_US: Final = {COMPLETED: 7 * _DAY_US, DLQ: 90 * _DAY_US, CANCELLED: 30 * _DA
 
 # Leases taken by other processes are not announced to this one, so the leader looks at least this often.
 _LONGEST_SLEEP_SECONDS: Final = 1.0
-# The lead is renewed with every look. A leader that dies is followed within the lease and one look.
+# A leader renews half-way; one that dies is followed within the lease and one look of a candidate.
 _LEAD_MS: Final = 4_000
 _CANDIDATE_SECONDS: Final = 1.5
 _AFTER_ERROR_SECONDS: Final = 1.0
 _RETENTION_EVERY_SECONDS: Final = 600.0
-_FORGET_EVERY_SECONDS: Final = 10.0
+_TIDY_EVERY_SECONDS: Final = 10.0
 # What the event log holds: enough to reconnect after a restart, bounded on a busy day.
 EVENTS_KEPT: Final = 100_000
 _EVENTS_KEPT_MS: Final = 24 * 3_600 * 1_000
@@ -51,11 +52,18 @@ class Housekeeper:
         self.after_fork()
         fork.watch(self)
 
+    def before_fork(self) -> None:
+        """Nothing of it is in the way of a fork."""
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on as before."""
+
     def after_fork(self) -> None:
         """Begins afresh: the thread was the parent's, and so is the lead."""
         self._holder = secrets.token_hex(8)
         self._retention_at = 0.0
-        self._forget_at = 0.0
+        self._tidy_at = 0.0
+        self._renew_at = 0.0
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._sleeps_until_us: int | None = None
@@ -115,10 +123,18 @@ class Housekeeper:
             return _AFTER_ERROR_SECONDS
 
     def _leads(self) -> bool:
+        """Whether the lead is ours; asks the database only when it is time to renew it."""
+        now = time.monotonic()
+        if now < self._renew_at:
+            return True
+        self._renew_at = 0.0
         if not self._runtime.read(lambda tx: may_lead(tx, self._holder)):
             self._sleeps_until_us = 0  # Others see to what falls due.
             return False
-        return self._runtime.write(Lead(self._holder, _LEAD_MS))
+        is_ours = self._runtime.write(Lead(self._holder, _LEAD_MS))
+        if is_ours:
+            self._renew_at = now + _LEAD_MS / 2_000
+        return is_ours
 
     def _resign(self) -> None:
         try:
@@ -138,9 +154,10 @@ class Housekeeper:
         report = self.run_once(with_retention=is_time_for_retention)
         if is_time_for_retention:
             self._retention_at = now + _RETENTION_EVERY_SECONDS * random.uniform(0.9, 1.1)
-        if now >= self._forget_at:
+        if now >= self._tidy_at:
             self._forget_events()
-            self._forget_at = now + _FORGET_EVERY_SECONDS
+            self._runtime.store.tidy()
+            self._tidy_at = now + _TIDY_EVERY_SECONDS
         if report.next_due_at is None:
             return self._plan(_LONGEST_SLEEP_SECONDS)
         seconds = (report.next_due_at - to_datetime(self._runtime.clock.now_us())).total_seconds()

@@ -92,6 +92,13 @@ def test_what_waited_before_the_first_group_came_goes_first(queue: PyQueue) -> N
     assert pull_names(queue, 6) == ["plain"] * 3 + ["a"] * 3
 
 
+def test_the_first_batch_with_a_group_is_pulled_in_its_order(queue: PyQueue) -> None:
+    """Jobs without options are stored in a statement of their own, and went before those with some."""
+    queue.push_many("q", [{"name": "a", "group_id": "a"}, {"name": "b", "tags": ["t"]}, {"name": "c"}])
+
+    assert pull_names(queue, 3) == ["a", "b", "c"]
+
+
 def test_a_higher_priority_goes_before_all_turns(queue: PyQueue) -> None:
     push_as_batch(queue, "a", 3)
     queue.push("q", "b", group_id="b", priority=1)

@@ -54,6 +54,17 @@ def test_late_work_after_the_lease_was_taken_back_is_refused(queue: PyQueue, clo
         LATE[verb](queue, job)
 
 
+def test_a_pull_takes_back_a_lapsed_lease_without_any_housekeeping(queue: PyQueue, clock: FakeClock) -> None:
+    job_id = queue.push("q", "n", backoff_delay_ms=0)
+    queue.pull("q", lease_ms=1_000)
+    assert queue.pull("q") == []
+    clock.advance(ms=1_000)
+
+    [job] = queue.pull("q")
+
+    assert (job.id, job.lease, job.attempt) == (job_id, 2, 1)
+
+
 def test_a_stall_counts_as_a_failed_attempt_and_says_who(queue: PyQueue, clock: FakeClock) -> None:
     job_id = queue.push("q", "n", max_attempts=1)
     queue.pull("q", lease_ms=1_000, worker_id="w7")

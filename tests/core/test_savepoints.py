@@ -6,6 +6,7 @@ import inspect
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_concurrent_transactions_wait_for_each_other(path: Path) -> None:
 def test_rows_made_for_the_caller_are_no_trouble(queue: PyQueue, path: Path) -> None:
     queue.push("q", "holder", unique_key="k")
     connection = sqlite3.connect(path)
-    connection.row_factory = lambda cursor, row: {each[0]: value for each, value in zip(cursor.description, row)}
+    connection.row_factory = lambda cursor, row: dict(zip([each[0] for each in cursor.description], row, strict=True))
 
     bound = queue.on(connection)
     job_id = bound.push("q", "n", tags=["t"], group_id="g")
@@ -127,10 +128,10 @@ def test_a_session_that_rolls_back_and_goes_on_announces_only_what_it_kept(
         queue.on(session).push("q", "kept")
         session.commit()
         clock.advance(ms=1)
-        queue.on(session).push("q", "kept too")
+        queue.on(session).push("q", "kept-too")
         session.commit()
 
-    assert announced(queue, pushed) == ["first", "kept", "kept too"]
+    assert announced(queue, pushed) == ["first", "kept", "kept-too"]
 
 
 def test_a_session_with_savepoints_announces_at_its_commit_what_is_there(
@@ -172,15 +173,23 @@ def test_peewee_savepoints_announce_at_the_outer_commit_what_is_there(
     assert announced(queue, pushed) == ["kept"]
 
 
-def test_peewee_in_manual_commit_mode_pushes_without_telling(queue: PyQueue, path: Path) -> None:
+@pytest.mark.parametrize("mode", ["manual_commit", "raw"])
+def test_transactions_begun_behind_the_back_of_peewee_work_without_signals(
+    queue: PyQueue, path: Path, pushed: list[str], mode: str
+) -> None:
     database = peewee.SqliteDatabase(str(path))
-    with database.manual_commit():
+    database.connect()
+    with database.manual_commit() if mode == "manual_commit" else nullcontext():
         database.begin()
-        queue.on(database).push("q", "n")
+        queue.on(database).push("q", "undone")
+        database.rollback()
+        database.begin()
+        queue.on(database).push("q", "kept")
         database.commit()
     database.close()
 
-    assert names(queue) == ["n"]
+    assert names(queue) == ["kept"]
+    assert announced(queue, pushed) == []
 
 
 def test_an_ack_rolled_back_is_not_announced_and_the_job_still_runs(queue: PyQueue, path: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -212,14 +212,22 @@ def _shown(outcome: object) -> str:
 
 
 def _comparable(tables: Dump) -> Dump:
-    """Without what may differ: gaps between keys, left by operations that failed, and counters at zero."""
+    """Without what may differ: gaps between keys, counters at zero, and how events share rows and stand in order."""
     tables["pyqueue_count"] = [row for row in tables["pyqueue_count"] if row[-1]]
+    tables["pyqueue_event"] = sorted((row for each in tables["pyqueue_event"] for row in _each_job(each)), key=repr)
     known = sorted(row[0] for row in tables["pyqueue_job"])
     numbers = {key: number for number, key in enumerate(known)}
     return {
         table: [tuple(numbers.get(value, value) if isinstance(value, int) else value for value in row) for row in rows]
         for table, rows in tables.items()
     }
+
+
+def _each_job(event: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """A row of the event log as one row for each job: merged pushes share a row."""
+    _, at, verb, queue, state, first, jobs, others, worker_id, error = event
+    distances = [1] * (jobs - 1) if others is None else list(map(int, others.split()))
+    return [(at, verb, queue, state, key, worker_id, error) for key in accumulate(distances, initial=first)]
 
 
 def _push_from_threads(queue: PyQueue, names: Sequence[str], fault: Fault) -> list[Any]:

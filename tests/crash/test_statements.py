@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import signal
 import sqlite3
@@ -32,10 +31,8 @@ from tests.crash.faults import (
     interrupt,
     kill,
 )
+from tests.crash.nursery import PROCESSES
 from tests.crash.scenarios import READS_LAST, SCENARIOS, Prepared, be_killed, open_later, prepare
-
-PROCESSES = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else None)
-PROCESSES.set_forkserver_preload(["__main__", "tests.crash.scenarios"])
 
 
 @dataclass

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 PENDING = ("waiting", "delayed", "blocked")
 LIVE = (*PENDING, "active")
-LEASE_MS = 30_000
+FINISHED = ("completed", "dlq", "cancelled")
+DAY_MS = 24 * 3_600 * 1_000
+KEEP_MS = {"completed": 7 * DAY_MS, "cancelled": 30 * DAY_MS, "dlq": 90 * DAY_MS}
 
 
 class Refused(Exception):
@@ -33,12 +35,18 @@ class ModelJob:
     timeout_ms: int | None = None
     expires_at: int | None = None
     unique_key: str | None = None
+    group_id: str | None = None
     parents: tuple[str, ...] = ()
     remove_on_complete: bool = False
     remove_on_fail: bool = False
     state: str = "waiting"
     run_at: int | None = None
     attempt: int = 0
+    failures: int = 0  # `attempt`, but not begun anew by a retry
+    progress: int | None = None
+    messages: int = 0
+    ended_at: int = 0
+    has_waited_elsewhere: bool = False  # delayed, blocked or running: it has lost its place in its group
     lease: int = 0
     lease_until: int = 0
     started_at: int = 0
@@ -47,14 +55,19 @@ class ModelJob:
 
 
 class Model:
-    """All jobs by id, and the queues that refuse pushes."""
+    """All jobs by id, and the queues that refuse pushes or hold their jobs back."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, ModelJob] = {}
         self.paused: set[str] = set()
+        self.held: set[str] = set()
         self.pushed = 0
 
     # --- pushing -------------------------------------------------------------------------------
+
+    def check_batch(self, jobs: list[ModelJob]) -> None:
+        for position, job in enumerate(jobs):
+            self.check_push(job, jobs[:position])
 
     def check_push(self, job: ModelJob, others: list[ModelJob]) -> None:
         """Refuses what the engine must refuse; `others` stand before it in the same batch."""
@@ -70,46 +83,59 @@ class Model:
     def add(self, job_id: str, job: ModelJob) -> None:
         job.waits_for = {parent for parent in job.parents if self.jobs[parent].state != "completed"}
         job.state = "blocked" if job.waits_for else "waiting" if job.run_at is None else "delayed"
+        job.has_waited_elsewhere = job.state != "waiting"
         self.jobs[job_id] = job
 
     # --- what falls due --------------------------------------------------------------------------
 
     def fall_due(self, now: int) -> None:
-        """Expiry and the end of delays: every pull and every sweep begins with this."""
+        """Expiry, the end of delays, and lapsed leases: every pull and every sweep begins with this."""
         expired = [
             job_id
             for job_id, job in self.jobs.items()
             if job.state in PENDING and job.expires_at is not None and job.expires_at <= now
         ]
         for job_id in expired:
-            self.jobs[job_id].state = "cancelled"
+            self.jobs[job_id].state, self.jobs[job_id].ended_at = "cancelled", now
         for job_id in expired:
-            self.cascade(job_id, "cancelled")
+            self.cascade(job_id, "cancelled", now)
         for job in self.jobs.values():
             if job.state == "delayed" and job.run_at is not None and job.run_at <= now:
                 job.state, job.run_at = "waiting", None
-
-    def sweep(self, now: int) -> None:
-        self.fall_due(now)
         for job_id, job in list(self.jobs.items()):
             if job.state == "active" and job.lease_until <= now:
                 self.fail(job_id, job.lease, now)
 
+    def sweep(self, now: int) -> None:
+        self.fall_due(now)
+        for job_id, job in list(self.jobs.items()):
+            if job.state in FINISHED and job.ended_at < now - KEEP_MS[job.state]:
+                del self.jobs[job_id]
+
     # --- workers -----------------------------------------------------------------------------------
 
-    def pull(self, queues: list[str], count: int, now: int) -> list[str]:
-        self.fall_due(now)
-        taken: list[str] = []
-        for queue in queues:
-            ready = [job_id for job_id, job in self.jobs.items() if (job.queue, job.state) == (queue, "waiting")]
-            ready.sort(key=lambda job_id: _order(self.jobs[job_id]))
-            taken += ready[: count - len(taken)]
-        for job_id in taken:
-            job = self.jobs[job_id]
-            job.state, job.started_at, job.is_cancel_requested = "active", now, False
-            job.lease += 1
-            job.lease_until = now + min(LEASE_MS, job.timeout_ms or LEASE_MS)
-        return taken
+    def ready(self, queue: str) -> list[str]:
+        """What can be pulled from a queue, in order; that of groups among each other is left open."""
+        ready = [job_id for job_id, job in self.jobs.items() if (job.queue, job.state) == (queue, "waiting")]
+        return [] if queue in self.held else sorted(ready, key=lambda job_id: _order(self.jobs[job_id]))
+
+    def check_turns(self, queue: str, taken: list[str]) -> None:
+        """In a queue with groups: none of a higher priority is left, and each group is served in order."""
+        jobs = [self.jobs[job_id] for job_id in taken]
+        left = [self.jobs[job_id] for job_id in self.ready(queue) if job_id not in taken]
+        assert all((job.queue, job.state) == (queue, "waiting") for job in jobs), "not ready"
+        for position, job in enumerate(jobs):
+            for later in jobs[position + 1 :] + left:
+                assert later.priority <= job.priority, "a higher priority had to wait"
+                is_sequence = not job.has_waited_elsewhere and not later.has_waited_elsewhere
+                if is_sequence and (later.priority, later.group_id) == (job.priority, job.group_id):
+                    assert _order(job) < _order(later), "overtaken within a group"
+
+    def start(self, job_id: str, lease_ms: int, now: int) -> None:
+        job = self.jobs[job_id]
+        job.state, job.started_at, job.is_cancel_requested = "active", now, False
+        job.lease += 1
+        job.lease_until = now + min(lease_ms, job.timeout_ms or lease_ms)
 
     def require_run(self, job_id: str, lease: int | None) -> ModelJob:
         job = self.jobs.get(job_id)
@@ -123,7 +149,7 @@ class Model:
 
     def ack(self, job_id: str, lease: int | None, now: int) -> None:
         job = self.require_run(job_id, lease)
-        job.state = "completed"
+        job.state, job.ended_at = "completed", now
         for child in self.jobs.values():
             if child.state == "blocked" and job_id in child.waits_for:
                 child.waits_for.discard(job_id)
@@ -134,33 +160,41 @@ class Model:
         if job.remove_on_complete:
             del self.jobs[job_id]
 
-    def fail(self, job_id: str, lease: int | None, now: int) -> None:
+    def fail(self, job_id: str, lease: int | None, now: int, *, retry: bool = True, delay_ms: int | None = None) -> str:
         job = self.require_run(job_id, lease)
         job.attempt += 1
+        job.failures += 1
         if job.is_cancel_requested:
-            self.end(job_id, "cancelled")
-        elif job.attempt >= job.max_attempts:
-            self.end(job_id, "dlq")
+            self.end(job_id, "cancelled", now)
+        elif not retry or job.attempt >= job.max_attempts:
+            self.end(job_id, "dlq", now)
             if job.remove_on_fail:
                 del self.jobs[job_id]
         else:
-            self.come_back(job, now, _backoff_ms(job))
+            self.come_back(job, now, _backoff_ms(job) if delay_ms is None else delay_ms)
+        return job.state
 
     def release(self, job_id: str, lease: int | None, delay_ms: int, now: int) -> None:
         job = self.require_run(job_id, lease)
         if job.is_cancel_requested:
-            self.end(job_id, "cancelled")
+            self.end(job_id, "cancelled", now)
         else:
             self.come_back(job, now, delay_ms)
 
-    def heartbeat(self, job_id: str, lease: int | None, now: int) -> bool:
+    def heartbeat(self, job_id: str, lease: int | None, lease_ms: int, now: int) -> bool:
         job = self.require_run(job_id, lease)
-        limit = now + LEASE_MS if job.timeout_ms is None else job.started_at + job.timeout_ms
-        job.lease_until = min(now + LEASE_MS, limit)
+        limit = now + lease_ms if job.timeout_ms is None else job.started_at + job.timeout_ms
+        job.lease_until = min(now + lease_ms, limit)
         return job.is_cancel_requested
+
+    def report(self, job_id: str, lease: int | None, percent: int) -> None:
+        job = self.require_run(job_id, lease)
+        job.progress = min(percent, 100)
+        job.messages += 1
 
     def come_back(self, job: ModelJob, now: int, delay_ms: int) -> None:
         job.state, job.run_at = ("delayed", now + delay_ms) if delay_ms else ("waiting", None)
+        job.has_waited_elsewhere = True
 
     # --- people ------------------------------------------------------------------------------------
 
@@ -169,16 +203,16 @@ class Model:
             raise Refused("JOB_NOT_FOUND")
         return self.jobs[job_id]
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str, now: int) -> None:
         job = self.require(job_id)
         if job.state == "active":
             job.is_cancel_requested = True
         elif job.state in PENDING:
-            self.end(job_id, "cancelled")
+            self.end(job_id, "cancelled", now)
         else:
             raise Refused("INVALID_STATE")
 
-    def retry(self, job_id: str) -> None:
+    def retry(self, job_id: str, now: int) -> None:
         job = self.require(job_id)
         if job.state not in ("dlq", "cancelled"):
             raise Refused("INVALID_STATE")
@@ -192,31 +226,43 @@ class Model:
             raise Refused("INVALID_STATE")
         job.waits_for = {parent for parent, state in parents.items() if state != "completed"}
         job.state = "blocked" if job.waits_for else "waiting"
-        job.attempt, job.run_at, job.expires_at = 0, None, None
+        job.attempt, job.run_at, job.expires_at, job.progress = 0, None, None, None
+        job.has_waited_elsewhere = True
 
-    def delete(self, job_id: str) -> None:
+    def retry_dead(self, queue: str, now: int) -> int:
+        """The oldest first; those that cannot be retried stay."""
+        retried = 0
+        for job_id in sorted(each for each, job in self.jobs.items() if (job.queue, job.state) == (queue, "dlq")):
+            try:
+                self.retry(job_id, now)
+                retried += 1
+            except Refused:
+                continue
+        return retried
+
+    def delete(self, job_id: str, now: int) -> None:
         job = self.require(job_id)
         if job.state == "active":
             raise Refused("INVALID_STATE")
         if job.state in PENDING:
-            self.cascade(job_id, "cancelled")
+            self.cascade(job_id, "cancelled", now)
         del self.jobs[job_id]
 
-    def purge(self, queue: str, state: str) -> None:
+    def purge(self, queue: str, state: str, now: int) -> None:
         """Newest first, so that a purge of blocked jobs takes children before their parents."""
         for job_id in sorted(self.jobs, reverse=True):
             if (self.jobs[job_id].queue, self.jobs[job_id].state) == (queue, state):
-                self.delete(job_id)
+                self.delete(job_id, now)
 
-    def end(self, job_id: str, state: str) -> None:
-        self.jobs[job_id].state = state
-        self.cascade(job_id, state)
+    def end(self, job_id: str, state: str, now: int) -> None:
+        self.jobs[job_id].state, self.jobs[job_id].ended_at = state, now
+        self.cascade(job_id, state, now)
 
-    def cascade(self, parent: str, state: str) -> None:
+    def cascade(self, parent: str, state: str, now: int) -> None:
         """A parent that cannot complete takes the blocked jobs below it along."""
         for job_id, job in list(self.jobs.items()):
             if job.state == "blocked" and parent in job.parents:
-                self.end(job_id, "dlq" if state == "dlq" else "cancelled")
+                self.end(job_id, "dlq" if state == "dlq" else "cancelled", now)
 
 
 def _order(job: ModelJob) -> tuple[int, int, int]:

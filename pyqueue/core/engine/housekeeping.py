@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from pyqueue.core import limits
-from pyqueue.core.engine import lease, sweep
+from pyqueue.core.engine import sweep
 from pyqueue.core.engine.finish import remove
+from pyqueue.core.engine.sweep import Swept
 from pyqueue.core.store import claim, retention
 from pyqueue.core.store.transaction import Transaction
-from pyqueue.core.transitions import Event
-
-
-class Swept(NamedTuple):
-    """What one sweep did; `is_full` when it stopped at its limit and there may be more."""
-
-    promoted: int
-    expired: int
-    stalled: int
-    timed_out: int
-    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +21,7 @@ class Sweep:
     durable: ClassVar[bool] = True
 
     def run(self, tx: Transaction) -> Swept:
-        limit = limits.SWEEP_CHUNK
-        promoted, expired = sweep.due(tx, limit)
-        ended = lease.end_lapsed(tx, limit)
-        return Swept(
-            promoted,
-            expired,
-            sum(event is Event.STALL for event in ended),
-            sum(event is Event.TIMEOUT for event in ended),
-            limit in (promoted, expired, len(ended)),
-        )
+        return sweep.due(tx, limits.SWEEP_CHUNK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pyqueue.core.job import HeartbeatResult
 from pyqueue.core.states import ACTIVE
 from pyqueue.core.store import finish, lease
 from pyqueue.core.store.finish import Run
+from pyqueue.core.store.lease import Extended
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.core.transitions import Event
 
@@ -44,14 +45,15 @@ def _key_of(tx: Transaction, ref: Ref) -> int | PyQueueError:
 
 
 def _answer(
-    tx: Transaction, key: int | PyQueueError, ref: Ref, extended: Mapping[int, tuple[int, bool]]
+    tx: Transaction, key: int | PyQueueError, ref: Ref, extended: Mapping[int, Extended]
 ) -> HeartbeatResult | PyQueueError:
     if not isinstance(key, int):
         return key
-    if key not in extended:
+    found = extended.get(key)
+    # One call may hold a lost run of a job beside its present one: the token tells whose lease that was.
+    if found is None or ref.lease not in (None, found.token):
         return refusal(tx, key, ref)
-    until_us, is_cancel_requested = extended[key]
-    return HeartbeatResult(to_datetime(until_us), is_cancel_requested)
+    return HeartbeatResult(to_datetime(found.until_us), found.is_cancel_requested)
 
 
 @dataclass(frozen=True, slots=True)

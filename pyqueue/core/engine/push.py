@@ -39,9 +39,16 @@ class Push:
         return all(job.settings is None for job in self.jobs)
 
     def run(self, tx: Transaction) -> range:
+        if self.merges:
+            [outcome] = self.run_together(tx, (self,))
+            if isinstance(outcome, PyQueueError):
+                raise outcome
+            return outcome
         _require_open(tx, self.queue)
         _require_unique(tx, self.queue, self.jobs)
         parents = [_parents(tx, job.settings) for job in self.jobs]
+        if any(job.settings and job.settings.group_id for job in self.jobs):
+            _begun_round(tx, self.queue)  # Before the first of them gets its turn, so that all count from one round.
         first = tx.allocate(len(self.jobs))
         keys = range(first, first + len(self.jobs))
         _store_plain(tx, self.queue, keys, self.jobs)
@@ -50,9 +57,10 @@ class Push:
 
     @classmethod
     def run_together(cls, tx: Transaction, operations: Sequence[Push]) -> list[range | PyQueueError]:
-        """Plain pushes of any queues: one INSERT for all."""
+        """Plain pushes of any queues: one INSERT for all, and one change for each queue."""
         outcomes: list[range | PyQueueError] = []
         rows: list[tuple[Any, ...]] = []
+        pushed: dict[str, list[int]] = {}
         for operation in operations:
             try:
                 _require_open(tx, operation.queue)
@@ -62,9 +70,11 @@ class Push:
             first = tx.allocate(len(operation.jobs))
             keys = range(first, first + len(operation.jobs))
             rows += _plain_rows(tx, operation.queue, keys, operation.jobs)
-            _note(tx, operation.queue, WAITING, keys)
+            pushed.setdefault(operation.queue, []).extend(keys)
             outcomes.append(keys)
         insert.insert_plain(tx, rows)
+        for queue, keys_of_queue in pushed.items():
+            _note(tx, queue, WAITING, _as_range(keys_of_queue))
         return outcomes
 
 
@@ -228,3 +238,8 @@ def _note(tx: Transaction, queue: str, state: int, keys: Sequence[int], due_us: 
         tx.wake(queue, len(keys))
     elif state == DELAYED and due_us is not None:
         tx.due(due_us)
+
+
+def _as_range(keys: Sequence[int]) -> Sequence[int]:
+    """Consecutive keys as a range, which the event log stores as two numbers."""
+    return range(keys[0], keys[-1] + 1) if keys[-1] - keys[0] + 1 == len(keys) else keys

@@ -5,9 +5,9 @@ Each function does a bounded piece of work in the caller's transaction and says 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from pyqueue.core.engine import flows
+from pyqueue.core.engine import flows, lease
 from pyqueue.core.engine.push import HAS_CHILDREN
 from pyqueue.core.states import CANCELLED, DELAYED, WAITING
 from pyqueue.core.store import claim, finish
@@ -17,14 +17,32 @@ from pyqueue.core.transitions import Event
 EXPIRED: Final = "expired: not started within its ttl_ms"
 
 
-def due(tx: Transaction, limit: int) -> tuple[int, int]:
-    """Ends delays and lives that are over, up to `limit` of each; gives how many were promoted and expired.
+class Swept(NamedTuple):
+    """What one sweep did; `is_full` when it stopped at its limit and there may be more."""
 
-    Every pull does this first, so that neither waits for housekeeping.
+    promoted: int
+    expired: int
+    stalled: int
+    timed_out: int
+    is_full: bool
+
+
+def due(tx: Transaction, limit: int) -> Swept:
+    """Ends delays, lives and leases that are over, up to `limit` of each.
+
+    Every pull does this first, so that nothing waits for housekeeping where jobs are being pulled.
     """
-    promotable, expirable = claim.anything_due(tx)
+    promotable, expirable, lapsed = claim.anything_due(tx)
     expired = expire(tx, limit) if expirable else 0
-    return (promote(tx, limit) if promotable else 0), expired
+    promoted = promote(tx, limit) if promotable else 0
+    ended = lease.end_lapsed(tx, limit) if lapsed else ()
+    return Swept(
+        promoted,
+        expired,
+        sum(event is Event.STALL for event in ended),
+        sum(event is Event.TIMEOUT for event in ended),
+        limit in (promoted, expired, len(ended)),
+    )
 
 
 def promote(tx: Transaction, limit: int) -> int:

@@ -42,6 +42,14 @@ class Runtime:
         self.after_fork(is_child=False)
         fork.watch(self)
 
+    def before_fork(self) -> None:
+        """Brings the connections to rest."""
+        self.store.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on as before."""
+        self.store.after_fork_in_parent()
+
     def after_fork(self, *, is_child: bool = True) -> None:
         """Begins afresh in a forked child."""
         self._mutex = threading.Lock()
@@ -130,6 +138,7 @@ class Runtime:
             return
         self.wakeups.close()
         self._is_closed = True
+        self.wakeups.notify_all()  # Those who looked once more, and found it open, before the line above.
         self._committer.close()
         self.announcer.drain(5.0)
         if self._readers is not None:

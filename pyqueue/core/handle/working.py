@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import HousekeepingReport, Job
-from pyqueue.core.worker.worker import GRACE_MS_DEFAULT, PREFETCH_MS_DEFAULT, Worker, WorkerReport
+from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
 
 
 class Working(Consuming):
@@ -35,42 +35,15 @@ class Working(Consuming):
             self._housekeeper.start()
 
     def worker(
-        self,
-        queues: str | Sequence[str],
-        handler: Callable[[Job], Any],
-        *,
-        concurrency: int = 1,
-        lease_ms: int | None = None,
-        burst: bool = False,
-        worker_id: str | None = None,
-        grace_ms: int = GRACE_MS_DEFAULT,
-        prefetch_ms: int = PREFETCH_MS_DEFAULT,
+        self, queues: str | Sequence[str], handler: Callable[[Job], Any], **options: Unpack[WorkerOptions]
     ) -> Worker:
         """A worker that has not started: call its `run`, and from elsewhere its `stop`. See `run_worker`."""
-        checked = self._pull_of(queues, 1, lease_ms, worker_id)
-        return Worker(
-            self,
-            checked.queues,
-            handler,
-            concurrency=concurrency,
-            lease_ms=checked.lease_ms,
-            burst=burst,
-            worker_id=worker_id,
-            grace_ms=grace_ms,
-            prefetch_ms=prefetch_ms,
-        )
+        checked = self._pull_of(queues, 1, options.get("lease_ms"), options.get("worker_id"))
+        options["lease_ms"] = checked.lease_ms
+        return Worker(self, checked.queues, handler, **options)
 
     def run_worker(
-        self,
-        queues: str | Sequence[str],
-        handler: Callable[[Job], Any],
-        *,
-        concurrency: int = 1,
-        lease_ms: int | None = None,
-        burst: bool = False,
-        worker_id: str | None = None,
-        grace_ms: int = GRACE_MS_DEFAULT,
-        prefetch_ms: int = PREFETCH_MS_DEFAULT,
+        self, queues: str | Sequence[str], handler: Callable[[Job], Any], **options: Unpack[WorkerOptions]
     ) -> WorkerReport:
         """Runs `handler(job)` on the jobs of `queues` (in order of preference) until told to stop.
 
@@ -79,20 +52,9 @@ class Working(Consuming):
         failed attempt, with the traceback in `last_error`. Leases are kept alive whatever the
         handler does. Called in the main thread, SIGTERM and SIGINT end it: the first lets running
         jobs finish for up to `grace_ms`, the second, or the end of that time, gives them back.
-
-        `burst`: return when nothing is ready. `prefetch_ms`: how long a claimed job may wait for a
-        free place here while another worker might be idle. Database trouble is waited out.
+        Database trouble is waited out. Options: see `WorkerOptions`.
         """
-        return self.worker(
-            queues,
-            handler,
-            concurrency=concurrency,
-            lease_ms=lease_ms,
-            burst=burst,
-            worker_id=worker_id,
-            grace_ms=grace_ms,
-            prefetch_ms=prefetch_ms,
-        ).run()
+        return self.worker(queues, handler, **options).run()
 
     def pull_until(
         self,

@@ -14,12 +14,14 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from pyqueue.core.store.connection import DATABASE_ERRORS, Connection
+from pyqueue.core.store.uses import Uses
 
 log = logging.getLogger(__name__)
 
 # About 4 MB of log with small transactions; a checkpoint of that takes a few milliseconds.
 _COMMITS: Final = 1_000
 _ROWS: Final = 20_000
+_LONG_BYTES: Final = 4 * 1024 * 1024
 # Beyond this the log is not only copied but begun anew, for which writers wait a moment.
 _RESTART_BYTES: Final = 32 * 1024 * 1024
 _PATIENCE_MS: Final = 20
@@ -30,8 +32,13 @@ class Checkpointer:
     """Counts what is written, and checkpoints on a thread of its own. The thread ends when there is nothing to do."""
 
     def __init__(
-        self, path: str, connect: Callable[[], Connection], writers_lock: Callable[[], AbstractContextManager[Any]]
+        self,
+        path: str,
+        connect: Callable[[], Connection],
+        writers_lock: Callable[[], AbstractContextManager[Any]],
+        uses: Uses,
     ) -> None:
+        self._uses = uses
         self._path = path
         self._connect = connect
         self._writers_lock = writers_lock
@@ -52,6 +59,18 @@ class Checkpointer:
         if self._commits < _COMMITS and total_changes - self._rows_at_last < _ROWS:
             return
         self._commits, self._rows_at_last = 0, total_changes
+        self._request()
+
+    def tidy(self) -> None:
+        """Checkpoints if the log is long, whoever has written it: short-lived processes leave theirs to others."""
+        try:
+            is_long = os.path.getsize(self._path + "-wal") > _LONG_BYTES
+        except OSError:
+            return  # No log, or none that can be seen.
+        if is_long:
+            self._request()
+
+    def _request(self) -> None:
         with self._mutex:
             if self._thread is None and not self._is_closed:
                 self._thread = threading.Thread(target=self._run, name="pyqueue-checkpoint", daemon=True)
@@ -68,7 +87,8 @@ class Checkpointer:
 
     def _run(self) -> None:
         try:
-            connection = self._connect()
+            with self._uses.one():
+                connection = self._connect()
             connection.execute_sql(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
         except Exception as error:
             log.warning("cannot checkpoint", extra={"error": str(error)})
@@ -82,16 +102,18 @@ class Checkpointer:
                         break
             self._work.clear()
             self._checkpoint(connection)
-        connection.close()
+        with self._uses.one():
+            connection.close()
 
     def _checkpoint(self, connection: Connection) -> None:
         try:
-            connection.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            with self._uses.one():
+                connection.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if os.path.getsize(self._path + "-wal") > _RESTART_BYTES:
                 # Little is left to copy after the passive one, so the writers' wait is short: those of this
                 # process wait at the lock, others as for any writer. Where a reader still needs the old log
                 # this soon gives up, and the next round tries again.
-                with self._writers_lock():
+                with self._uses.one(), self._writers_lock():
                     connection.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (*DATABASE_ERRORS, OSError) as error:
             log.debug("checkpoint put off", extra={"error": str(error)})

@@ -39,6 +39,8 @@ GROUP_MAX: Final = 500
 # Tickets that may wait. Threads wait for their own ticket anyway; event loops wait for room.
 PENDING_MAX: Final = 10_000
 _IDLE_SECONDS: Final = 2.0
+# How long after a group the next callers are still taken for a crowd.
+_LINGER_SECONDS: Final = 0.002
 
 
 class _Ticket:
@@ -50,7 +52,9 @@ class _Ticket:
         self.operation = operation
         self.result: Any = None
         self.error: BaseException | None = None
-        self.done: threading.Event | None = None
+        # Held until the outcome is there: a bare lock costs a fifth of an Event, and every push of a thread
+        # that meets others pays for one.
+        self.done: threading.Lock | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.future: asyncio.Future[None] | None = None
 
@@ -82,23 +86,26 @@ class Committer:
         self._mutex = threading.Lock()
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
+        self._is_gathering = False
 
     # --- submitting -----------------------------------------------------------------------------
 
     def submit(self, operation: Operation[R]) -> R:
         """Runs the operation in a transaction of its own or of a group; returns when it is committed."""
         self._require_open()
-        # Whoever waits already goes first: a stream of lone callers must not overtake the group.
-        if not self._pending and self._store.lock.acquire(blocking=False):
+        # Whoever waits already goes first: a stream of lone callers must not overtake the group. And while callers
+        # meet, none of them commits alone, or every other group would be one of one.
+        if not self._pending and not self._is_gathering and self._store.lock.acquire(blocking=False):
             try:
                 self._require_open()  # Again: `close` may have passed before the lock was ours.
                 return self._run_alone(operation)
             finally:
                 self._store.lock.release()
         ticket = _Ticket(operation)
-        ticket.done = threading.Event()
+        ticket.done = threading.Lock()
+        ticket.done.acquire()
         self._enqueue([ticket])
-        ticket.done.wait()
+        ticket.done.acquire()
         return ticket.outcome()  # type: ignore[no-any-return]  # the result of Operation[R]
 
     async def asubmit(self, operation: Operation[R]) -> R:
@@ -175,23 +182,32 @@ class Committer:
                 ticket.error = error
             self._deliver(tickets)
             return
-        self._work.set()
+        if not self._work.is_set():
+            self._work.set()
 
     # --- the commit thread --------------------------------------------------------------------
 
     def _serve(self) -> None:
         while True:
-            if not self._work.wait(_IDLE_SECONDS) or self._is_closed:
+            patience = _LINGER_SECONDS if self._is_gathering else _IDLE_SECONDS
+            has_work = self._is_closed or self._work.wait(patience)
+            if not has_work and self._is_gathering:
+                self._is_gathering = False
+                continue
+            if not has_work or self._is_closed:
                 with self._mutex:
                     if not self._pending:
-                        self._thread = None
+                        self._thread, self._is_gathering = None, False
                         return
             self._work.clear()
+            self._is_gathering = True
             while self._pending:
                 with self._store.lock:
                     group = self._take_group()
-                    self._commit(group)
-                self._deliver(group)
+                    try:
+                        self._commit(group)
+                    finally:
+                        self._deliver(group)
 
     def _take_group(self) -> list[_Ticket]:
         with self._mutex:
@@ -202,7 +218,7 @@ class Committer:
         by_loop: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
         for ticket in group:
             if ticket.done is not None:
-                ticket.done.set()
+                ticket.done.release()
             elif ticket.loop is not None:
                 by_loop.setdefault(ticket.loop, []).append(ticket)
         for loop, tickets in by_loop.items():

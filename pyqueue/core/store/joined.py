@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import peewee
 
-from pyqueue.core.errors import ConfigError
+from pyqueue.core.errors import ConfigError, StorageError
 from pyqueue.core.states import ACTIVE
 from pyqueue.core.store import insert, migrations
 from pyqueue.core.store.effects import write as write_effects
@@ -91,7 +91,10 @@ class JoinedTransaction:
     def _was_kept(self, effects: Effects) -> bool:
         """Whether what the operation did is there: its savepoint may lie in one that was rolled back."""
         event, _, keys, *_ = effects.changes[0]
-        state = self._store.read(lambda tx: insert.parent_states(tx, keys[:1])).get(keys[0])
+        try:
+            state = self._store.read(lambda tx: insert.parent_states(tx, keys[:1])).get(keys[0])
+        except StorageError:
+            return False  # The caller's commit is done; that nobody can be told of it is not his to handle.
         return state is not None if event is Event.PUSH else state != ACTIVE
 
     def _require_same_file(self) -> None:
@@ -182,6 +185,8 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 def _after_peewee_commit(database: peewee.Database) -> AfterCommit:
     def register(function: Callable[[], None]) -> None:
+        if database.connection().in_transaction and not database.in_transaction():
+            return  # Begun behind its back: it would take the change for committed.
         try:
             database.after_commit(function)
         except ValueError:

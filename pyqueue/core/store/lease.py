@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyqueue.core.limits import LOGS_MAX
 from pyqueue.core.store.rows import flat, padded_chunks, with_rows
@@ -17,7 +17,7 @@ _EXTEND: Final = """
     FROM (VALUES {rows}) AS lease
     WHERE pyqueue_job.id = lease.column1 AND state = 3
       AND (lease.column2 IS NULL OR lease_token = lease.column2)
-    RETURNING id, lease_until, cancel_requested_at
+    RETURNING id, lease_until, cancel_requested_at, lease_token
 """
 # The bare column, since SQLite 3.40 answers `cancel_requested_at IS NOT NULL` wrongly (always 1) in the
 # RETURNING of an UPDATE … FROM.
@@ -35,13 +35,21 @@ _TRIM_LOG: Final = "DELETE FROM pyqueue_log WHERE job_id = ? AND number <= ?"
 _LAPSED: Final = "SELECT id FROM pyqueue_job WHERE state = 3 AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 
 
-def extend(tx: Transaction, leases: Sequence[tuple[int, int | None]], until_us: int) -> dict[int, tuple[int, bool]]:
-    """Extends leases given as (key, token or None): key → (lease_until, cancel requested) of those still held."""
-    extended: dict[int, tuple[int, bool]] = {}
+class Extended(NamedTuple):
+    """A lease that was extended."""
+
+    token: int
+    until_us: int
+    is_cancel_requested: bool
+
+
+def extend(tx: Transaction, leases: Sequence[tuple[int, int | None]], until_us: int) -> dict[int, Extended]:
+    """Extends leases given as (key, token or None); gives those still held, by key."""
+    extended: dict[int, Extended] = {}
     for chunk in padded_chunks(leases):
         params = [until_us, until_us, tx.now_us, tx.now_us, *flat(chunk)]
-        for key, lease_us, cancel_us in tx.rows(with_rows(_EXTEND, 2, len(chunk)), params):
-            extended[key] = (lease_us, cancel_us is not None)
+        for key, lease_us, cancel_us, token in tx.rows(with_rows(_EXTEND, 2, len(chunk)), params):
+            extended[key] = Extended(token, lease_us, cancel_us is not None)
     return extended
 
 

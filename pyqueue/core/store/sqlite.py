@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pyqueue.core.clock import Clock
-from pyqueue.core.errors import PyQueueError, StorageCorrupt, StorageError, StorageReadOnly
+from pyqueue.core.errors import PyQueueError, QueueClosed, StorageCorrupt, StorageError, StorageReadOnly
 from pyqueue.core.store import effects, migrations
 from pyqueue.core.store.checkpoint import Checkpointer
 from pyqueue.core.store.connection import DATABASE_ERRORS, Connection, meaning_of
 from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.store.uses import Uses
 
 Durability = Literal["power", "process"]
 R = TypeVar("R")
@@ -22,6 +23,9 @@ R = TypeVar("R")
 SQLITE_VERSION_MIN: Final = (3, 35, 0)  # RETURNING
 
 _READERS_KEPT: Final = 4
+# How long a fork waits for statements to end. They take milliseconds, unless another process holds the lock.
+_FORK_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 30.0
 _FULL, _NORMAL, _OFF = 2, 1, 0
 
 
@@ -44,8 +48,11 @@ class SqliteStore:
         self._writer: Connection | None = None
         self._readers: list[Connection] = []
         self._watch: Connection | None = None
-        self._left_by_fork: list[object] = []
-        self._checkpointer = Checkpointer(path, self._connect, lambda: self.lock)
+        self._uses = Uses()
+        self._is_at_rest, self._has_lock = False, False
+        self._is_spoilt_by_fork = False
+        self._is_closed = False
+        self._checkpointer = Checkpointer(path, self._connect, lambda: self.lock, self._uses)
 
     @property
     def salt(self) -> int:
@@ -96,7 +103,7 @@ class SqliteStore:
 
     def read(self, query: Callable[[Transaction], R]) -> R:
         """Runs a query on one snapshot of the data, beside any writer."""
-        with self._reader() as reader:
+        with self._uses.one(), self._reader() as reader:
             try:
                 reader.execute_sql("BEGIN")
                 try:
@@ -140,7 +147,8 @@ class SqliteStore:
             _ = self.salt  # opens, and if need be creates, the file
             self._watch = self._connect()
         try:
-            return int(self._watch.execute_sql("PRAGMA data_version").fetchone()[0])
+            with self._uses.one():
+                return int(self._watch.execute_sql("PRAGMA data_version").fetchone()[0])
         except DATABASE_ERRORS as error:
             self._watch = None
             raise self._translated(error) from error
@@ -148,9 +156,20 @@ class SqliteStore:
     # --- opening and closing ------------------------------------------------------------------
 
     def close(self) -> None:
+        """Waits for the reads that run, closes everything, and opens nothing any more."""
+        self._is_closed = True
         self._checkpointer.close()
-        with self.lock:
-            self.drop_connections()
+        self._uses.stop(_CLOSE_SECONDS)
+        try:
+            with self.lock:
+                self.drop_connections()
+        finally:
+            self._uses.go_on()
+
+    def tidy(self) -> None:
+        """Keeps the write-ahead log short; to be called from time to time."""
+        if not self.is_memory:
+            self._checkpointer.tidy()
 
     def drop_connections(self) -> None:
         """Forgets all connections; the next use opens new ones. The caller holds `lock`."""
@@ -160,16 +179,39 @@ class SqliteStore:
         for connection in filter(None, (writer, watch, *readers)):
             connection.close()
 
+    def before_fork(self) -> None:
+        """Waits until no connection is in use, and keeps them so."""
+        # Uses before the lock, as everywhere: a reader may need the lock to open the file.
+        is_quiet = self._uses.stop(_FORK_SECONDS)
+        self._has_lock = self.lock.acquire(timeout=_FORK_SECONDS)
+        self._is_at_rest = is_quiet and self._has_lock
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on as before."""
+        if self._has_lock:
+            self.lock.release()
+        self._uses.go_on()
+
     def after_fork(self) -> None:
-        """In a child: SQLite forbids to use, or even to close, what the parent had open."""
-        self._left_by_fork += [self._writer, self._watch, *self._readers]
+        """In a child: closes the copies of the parent's connections. Where they were in use that cannot be done."""
         self.lock = threading.RLock()
+        self._uses.after_fork()
         self._checkpointer.after_fork()
-        self._writer, self._watch, self._readers, self._sync = None, None, [], None
+        if self._is_at_rest:
+            self.drop_connections()
+        else:
+            self._is_spoilt_by_fork = True
 
     def _open_writer(self) -> Connection:
-        if self._writer is not None:
+        if self._writer is not None and not self._is_spoilt_by_fork:
             return self._writer
+        if self._is_closed:
+            raise QueueClosed("this queue handle was closed; open a new PyQueue on the same path.")
+        if self._is_spoilt_by_fork:
+            raise StorageError(
+                f"this process was forked while {self.path!r} was in use, so it cannot be used safely here; "
+                "fork before the first use of the queue, or open it in a process that is started anew."
+            )
         if sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
             raise StorageError(
                 f"SQLite {sqlite3.sqlite_version} is too old; expected at least 3.35. Use a newer Python build."

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypedDict
 
 from pyqueue.core import limits, validate
 from pyqueue.core.errors import ValidationError
@@ -36,6 +36,17 @@ class WorkerQueue(Source, Finisher, Beater, Protocol):
     def start_housekeeping(self) -> None: ...
 
 
+class WorkerOptions(TypedDict, total=False):
+    """How a worker works. Times in milliseconds."""
+
+    concurrency: int  # jobs that run at the same time; default 1
+    lease_ms: int | None  # how long a job is this worker's without a heartbeat; None: as the handle says
+    burst: bool  # end when nothing is ready
+    worker_id: str | None  # None: a random one
+    grace_ms: int  # how long running jobs may go on after a stop; default 30,000
+    prefetch_ms: int  # how long a claimed job may wait here while another worker might be idle; default 50
+
+
 class WorkerReport(NamedTuple):
     """What a worker has done: runs completed, failed, given back, and outcomes that came too late."""
 
@@ -56,7 +67,7 @@ class Worker:
         handler: Handler,
         *,
         concurrency: int = 1,
-        lease_ms: int = limits.LEASE_MS_DEFAULT,
+        lease_ms: int | None = None,
         burst: bool = False,
         worker_id: str | None = None,
         grace_ms: int = GRACE_MS_DEFAULT,
@@ -69,6 +80,7 @@ class Worker:
         validate.integer(prefetch_ms, "prefetch_ms", 0, 60_000)
         # Random, never a host name: a container that comes back under its old name is another worker.
         self.worker_id = worker_id or f"worker-{secrets.token_hex(6)}"
+        lease_ms = limits.LEASE_MS_DEFAULT if lease_ms is None else lease_ms
         self._queue = queue
         self._queues = tuple(queues)
         self._grace_seconds = grace_ms / 1_000
