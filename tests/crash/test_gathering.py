@@ -211,6 +211,25 @@ def _shown(outcome: object) -> str:
     return repr(outcome) if not isinstance(outcome, str) else "an id"
 
 
+def test_a_lone_caller_after_a_crowd_commits_on_his_own_thread_again(tmp_path: Path) -> None:
+    with _open(tmp_path / "jobs.db") as queue:
+        committer = queue._runtime._committer
+        threads = [threading.Thread(target=queue.push, args=("q", "n")) for _ in range(3)]
+        queue.stats("q")
+        with queue._runtime.store.lock:
+            for thread in threads:
+                thread.start()
+            eventually(lambda: len(committer._pending) == 3)
+        for thread in threads:
+            thread.join()
+
+        for _ in range(200):  # Without a pause, so that no lingering can end by itself.
+            queue.push("q", "n")
+
+        assert not committer._is_gathering
+        assert queue.stats("q").waiting == 203
+
+
 def _comparable(tables: Dump) -> Dump:
     """Without what may differ: gaps between keys, counters at zero, and how events share rows and stand in order."""
     tables["pyqueue_count"] = [row for row in tables["pyqueue_count"] if row[-1]]

@@ -200,10 +200,11 @@ class Committer:
                         self._thread, self._is_gathering = None, False
                         return
             self._work.clear()
-            self._is_gathering = True
             while self._pending:
                 with self._store.lock:
                     group = self._take_group()
+                    # A group of one is no crowd: its caller may commit by himself again.
+                    self._is_gathering = len(group) > 1
                     try:
                         self._commit(group)
                     finally:
