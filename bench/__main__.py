@@ -22,8 +22,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=SCENARIOS, action="append", help="run this scenario; may be repeated")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller files, for a first look")
-    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md (about 8 minutes)")
     arguments = parser.parse_args()
+    if arguments.write and (arguments.only or arguments.quick):
+        parser.error("--write keeps the results of a whole run: leave out --only and --quick.")
     sections = [INTRODUCTION, *(f"* {fact}" for fact in machine())]
     print("\n".join(sections[1:]))
     for name in arguments.only or SCENARIOS:

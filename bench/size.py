@@ -117,7 +117,7 @@ def _looking(queue: PyQueue, file: Path, what: str) -> list[Row]:
             None,
         ),
         (
-            "housekeep(), nothing to do",
+            "housekeep(), all old and none to be removed",
             queue.housekeep,
             "SELECT count(*) FROM pyqueue_job WHERE completed_at < 0",
             None,

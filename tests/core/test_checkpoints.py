@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 def test_the_log_is_bounded_under_constant_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "_COMMITS", 50)
-    monkeypatch.setattr(checkpoint, "_RESTART_BYTES", 1_000_000)
+    monkeypatch.setattr(checkpoint, "_CUT_BYTES", 1_000_000)
     largest = 0
     with PyQueue(path, durability="process") as queue:
         for _ in range(600):
@@ -31,7 +31,7 @@ def test_a_reader_that_stays_holds_the_log_back_only_as_long_as_it_stays(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "_COMMITS", 20)
-    monkeypatch.setattr(checkpoint, "_RESTART_BYTES", 500_000)
+    monkeypatch.setattr(checkpoint, "_CUT_BYTES", 500_000)
     with PyQueue(path, durability="process") as queue:
         queue.push("q", "n")
         reader = sqlite3.connect(path, isolation_level=None)

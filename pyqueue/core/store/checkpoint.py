@@ -22,8 +22,7 @@ log = logging.getLogger(__name__)
 _COMMITS: Final = 1_000
 _ROWS: Final = 20_000
 _LONG_BYTES: Final = 4 * 1024 * 1024
-# Beyond this the log is not only copied but begun anew, for which writers wait a moment.
-_RESTART_BYTES: Final = 32 * 1024 * 1024
+_CUT_BYTES: Final = 64 * 1024 * 1024
 _PATIENCE_MS: Final = 20
 _IDLE_SECONDS: Final = 2.0
 
@@ -109,11 +108,13 @@ class Checkpointer:
         try:
             with self._uses.one():
                 connection.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if os.path.getsize(self._path + "-wal") > _RESTART_BYTES:
-                # Little is left to copy after the passive one, so the writers' wait is short: those of this
-                # process wait at the lock, others as for any writer. Where a reader still needs the old log
-                # this soon gives up, and the next round tries again.
-                with self._uses.one(), self._writers_lock():
-                    connection.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # What was written meanwhile is little, so the writers' wait for the rest is short: those of this process
+            # wait at the lock, others as for any writer. Then the log begins anew in its old place, which is
+            # much faster to flush than a file that grows. Where a reader still needs it this soon gives up, and
+            # the next round tries again; a log that has become very long is cut when that succeeds.
+            is_very_long = os.path.getsize(self._path + "-wal") > _CUT_BYTES
+            with self._uses.one(), self._writers_lock():
+                mode = "TRUNCATE" if is_very_long else "RESTART"
+                connection.execute_sql(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except (*DATABASE_ERRORS, OSError) as error:
             log.debug("checkpoint put off", extra={"error": str(error)})
