@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pyqueue._version import VERSION
 from pyqueue.core import errors, signals
 from pyqueue.core.backoff import Backoff
@@ -24,7 +26,9 @@ from pyqueue.core.job import (
 )
 from pyqueue.core.queue import PyQueue
 from pyqueue.core.states import JobState
-from pyqueue.core.worker.worker import Worker, WorkerReport
+
+if TYPE_CHECKING:
+    from pyqueue.core.worker.worker import Worker, WorkerReport
 
 __version__ = VERSION
 
@@ -53,3 +57,12 @@ __all__ = [
     "errors",
     "signals",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The names of the worker, loaded when first used: a program that only pushes starts without them."""
+    if name in ("Worker", "WorkerReport"):
+        from pyqueue.core.worker import worker
+
+        return getattr(worker, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
-import secrets
 import threading
 import time
 from typing import Final
@@ -60,7 +60,7 @@ class Housekeeper:
 
     def after_fork(self) -> None:
         """Begins afresh: the thread was the parent's, and so is the lead."""
-        self._holder = secrets.token_hex(8)
+        self._holder = os.urandom(8).hex()
         self._retention_at = 0.0
         self._tidy_at = 0.0
         self._renew_at = 0.0

@@ -14,8 +14,8 @@ Ids say when a job was made and can be guessed from one another: they are names,
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from typing import Final
 
 from pyqueue.core.errors import JobNotFound, ValidationError
@@ -34,7 +34,7 @@ _UUID: Final = re.compile(
 
 def new_salt() -> int:
     """A salt for a new database: 53 random bits."""
-    return secrets.randbits(_SALT_BITS)
+    return int.from_bytes(os.urandom(8)) >> (64 - _SALT_BITS)
 
 
 def first_key(now_us: int) -> int:

@@ -7,10 +7,11 @@ drawn from it, and the property tests hold every move they see against it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from pyqueue.core.states import JobState
 
@@ -42,8 +43,7 @@ class Event(StrEnum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One row of the table.
 
     `sources`: the states the event is allowed in (empty: the job does not exist yet).

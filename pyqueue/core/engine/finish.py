@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from pyqueue.core.backoff import BACKOFFS, next_delay_ms, with_jitter_ms
 from pyqueue.core.clock import to_datetime
@@ -37,8 +37,7 @@ class Ref(NamedTuple):
         return self.job if isinstance(self.job, str) else tx.text_of(self.job)
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Struct, frozen=True):
     """Completes jobs, each by itself: gives None, or the error it was refused with, for each, in order."""
 
     items: tuple[tuple[Ref, str | None], ...]
@@ -114,8 +113,7 @@ def refusal(tx: Transaction, key: int, ref: Ref) -> PyQueueError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(Struct, frozen=True):
     """Ends a run as a failed attempt: another try later, or the dead letters.
 
     Raises:
@@ -204,8 +202,7 @@ def _after_run(tx: Transaction, key: int, run: Run, outcome: Outcome) -> None:
         flows.parent_ended(tx, key, outcome.state)
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """Gives a job back unfinished: no attempt is counted. One whose cancellation was asked for is cancelled.
 
     Raises:

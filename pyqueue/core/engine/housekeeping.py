@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from pyqueue.core import limits
 from pyqueue.core.engine import sweep
@@ -14,8 +15,7 @@ from pyqueue.core.store import claim, retention
 from pyqueue.core.store.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Struct, frozen=True):
     """Does what has fallen due: delays, ttls, leases, timeouts; at most `limits.SWEEP_CHUNK` of each."""
 
     durable: ClassVar[bool] = True
@@ -24,8 +24,7 @@ class Sweep:
         return sweep.due(tx, limits.SWEEP_CHUNK)
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     """Removes jobs found by `outlived`, unless somebody has retried or removed them since; gives how many."""
 
     keys: tuple[int, ...]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from pyqueue.core import limits
 from pyqueue.core.engine import flows
@@ -29,8 +30,7 @@ def require_job(tx: Transaction, job_id: str) -> Job:
     return job
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """Withdraws a job that has not started; asks the worker of an active one to stop. Gives the state after.
 
     Raises:
@@ -58,8 +58,7 @@ class Cancel:
         return JobState.CANCELLED
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Sends a dead or cancelled job round again, with its attempts back at 0 and its history kept.
 
     Raises:
@@ -75,8 +74,7 @@ class Retry:
         _retry(tx, require_job(tx, self.job_id))
 
 
-@dataclass(frozen=True, slots=True)
-class RetryDead:
+class RetryDead(Struct, frozen=True):
     """Retries up to `limits.SWEEP_CHUNK` dead letters of a queue with keys above `after`.
 
     Gives how many were sent round again, and the last key looked at (None: there are no more).
@@ -122,8 +120,7 @@ def _retry(tx: Transaction, job: Job) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Removes a job that is not running, with its attempts and logs. Jobs that wait for it are cancelled.
 
     Raises:
@@ -143,8 +140,7 @@ class Delete:
         remove(tx, [job.key])
 
 
-@dataclass(frozen=True, slots=True)
-class Purge:
+class Purge(Struct, frozen=True):
     """Removes up to `limits.SWEEP_CHUNK` jobs of a queue in one state, finished ones with keys above `after`.
 
     Gives how many were removed, and the highest key among them (None: there are no more).

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.engine.finish import Ref, fail_run, refusal
@@ -18,8 +19,7 @@ from pyqueue.core.store.transaction import Transaction
 from pyqueue.core.transitions import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(Struct, frozen=True):
     """Extends leases, each by itself: gives the lease, or the error it was refused with, for each, in order."""
 
     refs: tuple[Ref, ...]
@@ -56,8 +56,7 @@ def _answer(
     return HeartbeatResult(to_datetime(found.until_us), found.is_cancel_requested)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Notes how far a run has come, with a message for the job's log. No sign of life: that is `Heartbeat`.
 
     Raises:

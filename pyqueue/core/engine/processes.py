@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
+
+from msgspec import Struct
 
 from pyqueue.core.store import events, offices
 from pyqueue.core.store.transaction import Change, Transaction
@@ -11,8 +12,7 @@ from pyqueue.core.store.transaction import Change, Transaction
 HOUSEKEEPING: Final = "housekeeping"
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
+class Lead(Struct, frozen=True):
     """Takes or renews the lead in housekeeping for `lease_ms`; gives whether it is ours."""
 
     holder: str
@@ -24,8 +24,7 @@ class Lead:
         return offices.take(tx, HOUSEKEEPING, self.holder, self.lease_ms * 1_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Resign:
+class Resign(Struct, frozen=True):
     """Gives up the lead in housekeeping."""
 
     holder: str
@@ -36,8 +35,7 @@ class Resign:
         offices.leave(tx, HOUSEKEEPING, self.holder)
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(Struct, frozen=True):
     """Leaves the port of a process that waits for jobs, for `listens_ms`."""
 
     port: int
@@ -49,8 +47,7 @@ class Listen:
         offices.listen(tx, self.port, self.listens_ms * 1_000)
 
 
-@dataclass(frozen=True, slots=True)
-class GoDeaf:
+class GoDeaf(Struct, frozen=True):
     """Takes a port back, with those of processes that have died."""
 
     port: int
@@ -61,8 +58,7 @@ class GoDeaf:
         offices.go_deaf(tx, self.port)
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetEvents:
+class ForgetEvents(Struct, frozen=True):
     """Drops a chunk of the event log beyond `keep_rows`, or older than `keep_ms`; gives how many rows."""
 
     keep_rows: int

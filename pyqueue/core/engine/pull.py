@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
+
+from msgspec import Struct
 
 from pyqueue.core import limits
 from pyqueue.core.engine import sweep
@@ -18,8 +19,7 @@ from pyqueue.core.transitions import Event
 _NOTHING_RARE: Final = (None,) * len(claim.RARE_COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
-class Pull:
+class Pull(Struct, frozen=True):
     """Takes up to `count` jobs from `queues`, all it can from the first before it looks at the next.
 
     A power failure may undo a claim: the job then waits again, as after a release.

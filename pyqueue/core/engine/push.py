@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from pyqueue.core import validate
 from pyqueue.core.errors import DuplicateKey, JobNotFound, PyQueueError, QueuePaused, ValidationError
@@ -20,8 +21,7 @@ HAS_CHILDREN = 2
 _NO_PARENT = "depends_on names job {}, which does not exist; expected ids of stored jobs."
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(Struct, frozen=True):
     """Stores `jobs` in `queue`; gives their keys, in order.
 
     Raises:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from pyqueue.core.job import QueueCounts, QueueInfo
 from pyqueue.core.states import STATES, WAITING
@@ -11,8 +12,7 @@ from pyqueue.core.store import queues
 from pyqueue.core.store.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """Stops pushes to a queue, pulls from it, or both, until `Resume`. Kept in the database."""
 
     queue: str
@@ -25,8 +25,7 @@ class Pause:
         queues.pause(tx, self.queue, pushes=self.pushes, pulls=self.pulls)
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """Ends every pause of a queue; waiting pulls are told."""
 
     queue: str

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyqueue.core import ids
 from pyqueue.core.announcer import Announcer
@@ -20,6 +18,10 @@ from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.sqlite import Durability, SqliteStore
 from pyqueue.core.store.transaction import Effects, Transaction
 from pyqueue.core.store.wakeup import LISTEN_SECONDS, Wakeups, job_topic
+
+if TYPE_CHECKING:  # Imported where an event loop is at work: an import of pyqueue need not wait for them.
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
 
 R = TypeVar("R")
 
@@ -72,15 +74,20 @@ class Runtime:
         return self.store.read(query)
 
     async def aread(self, query: Callable[[Transaction], R]) -> R:
+        from asyncio import get_running_loop
+        from concurrent.futures import ThreadPoolExecutor
+
         self.require_open()
         with self._mutex:
             if self._readers is None:
                 self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="pyqueue-read")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self.store.read, query)
+        return await get_running_loop().run_in_executor(self._readers, self.store.read, query)
 
     async def arun(self, function: Callable[[], R]) -> R:
         """Runs a function that may block for long on a thread of its own."""
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
 
         def run() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyqueue.core.engine.intervene import require_job
 from pyqueue.core.engine.pull import Pull
@@ -17,6 +16,9 @@ from pyqueue.core.states import JobState
 from pyqueue.core.store import claim
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.core.store.wakeup import Waiter, job_topic
+
+if TYPE_CHECKING:
+    import asyncio  # At run time where an event loop is at work, and so has imported it.
 
 _FOREVER = float("inf")
 # threading and asyncio refuse to wait for infinity; an hour later we look once more.
@@ -49,6 +51,8 @@ def pull(runtime: Runtime, operation: Pull, wait_ms: float, is_over: Callable[[]
 
 async def apull(runtime: Runtime, operation: Pull, wait_ms: int) -> list[Job]:
     """`pull` for event loops."""
+    import asyncio
+
     deadline = time.monotonic() + wait_ms / 1_000
     while operation.count and time.monotonic() < deadline:
         woken = asyncio.Event()
@@ -89,6 +93,8 @@ def wait_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
 
 async def await_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
     """`wait_for` for event loops."""
+    import asyncio
+
     deadline = _FOREVER if timeout is None else time.monotonic() + timeout
     while True:
         woken = asyncio.Event()
@@ -146,6 +152,8 @@ def _require_time(job: Job, deadline: float) -> None:
 
 def _setter(event: asyncio.Event) -> Callable[[], None]:
     """A function that sets the event from any thread, also when its loop is gone."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
 
     def set_event() -> None:
@@ -156,6 +164,8 @@ def _setter(event: asyncio.Event) -> Callable[[], None]:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
+    import asyncio
+
     # Not wait_for: Python 3.11's swallows a cancellation that arrives together with the event.
     try:
         async with asyncio.timeout(seconds):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import HousekeepingReport, Job
-from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
+
+if TYPE_CHECKING:
+    from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
 
 
 class Working(Consuming):
@@ -38,6 +40,8 @@ class Working(Consuming):
         self, queues: str | Sequence[str], handler: Callable[[Job], Any], **options: Unpack[WorkerOptions]
     ) -> Worker:
         """A worker that has not started: call its `run`, and from elsewhere its `stop`. See `run_worker`."""
+        from pyqueue.core.worker.worker import Worker  # Most who import pyqueue push, and run no worker.
+
         checked = self._pull_of(queues, 1, options.get("lease_ms"), options.get("worker_id"))
         options["lease_ms"] = checked.lease_ms
         return Worker(self, checked.queues, handler, **options)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pyqueue.core.clock import Clock
@@ -242,15 +242,13 @@ class SqliteStore:
     def _check_path(self) -> None:
         if self.is_memory:
             return
-        path = Path(self.path)
-        if path.is_dir():
+        folder = os.path.dirname(self.path) or "."
+        if os.path.isdir(self.path):
             raise StorageError(
-                f"{self.path!r} is a folder; expected the path of a file. Try {str(path / 'jobs.db')!r}."
+                f"{self.path!r} is a folder; expected the path of a file. Try {os.path.join(self.path, 'jobs.db')!r}."
             )
-        if not path.parent.is_dir():
-            raise StorageError(
-                f"the folder of {self.path!r} does not exist; create {str(path.parent)!r} or choose another path."
-            )
+        if not os.path.isdir(folder):
+            raise StorageError(f"the folder of {self.path!r} does not exist; create {folder!r} or choose another path.")
 
     def _switch_to_wal(self, connection: Connection) -> None:
         """Several processes may open a new file at once; the switch needs it alone for a moment."""
