@@ -275,6 +275,7 @@ def _restored(file: Path) -> Iterator[None]:
                     " started_at = NULL, completed_at = NULL, updated_at = NULL WHERE state <> 0"
                 )
             connection.execute("DELETE FROM pyqueue_event")
+            connection.execute("UPDATE pyqueue_meta SET value = 0 WHERE key = 'counted_to'")
             connection.execute("DELETE FROM pyqueue_count")
             connection.execute(_COUNTS)
             connection.execute("COMMIT")

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from pyqueue.core.errors import JobNotFound, ValidationError
@@ -49,10 +51,30 @@ def created_us(key: int) -> int:
 
 def to_text(key: int, salt: int) -> str:
     """The UUIDv7 of a key: lower case, hyphenated."""
-    # The five groups in turn: 32 and 16 bits of time, version and sequence, variant and sequence and salt, salt.
-    return (
-        f"{key >> 37:08x}-{key >> 21 & 0xFFFF:04x}-{0x7000 | key >> 9 & 0xFFF:04x}"
-        f"-{0x8000 | (key & 0x1FF) << 5 | salt >> 48:04x}-{salt & 0xFFFFFFFFFFFF:012x}"
+    return _head(key) + _tails(salt)[key & 0x1FF]
+
+
+def to_texts(keys: Iterable[int], salt: int) -> list[str]:
+    """`to_text` of many keys; neighbours, as those of one push are, share most of the work."""
+    tails = _tails(salt)
+    texts, head, head_of = [], "", -1
+    for key in keys:
+        if key >> _LOW_SEQUENCE_BITS != head_of:
+            head, head_of = _head(key), key >> _LOW_SEQUENCE_BITS
+        texts.append(head + tails[key & 0x1FF])
+    return texts
+
+
+def _head(key: int) -> str:
+    """The first three groups: 32 and 16 bits of time, version and sequence."""
+    return f"{key >> 37:08x}-{key >> 21 & 0xFFFF:04x}-{0x7000 | key >> 9 & 0xFFF:x}"
+
+
+@lru_cache(maxsize=16)
+def _tails(salt: int) -> tuple[str, ...]:
+    """The last two groups for each value of the low bits of the sequence: variant and those bits and salt, salt."""
+    return tuple(
+        f"-{0x8000 | low << 5 | salt >> 48:x}-{salt & 0xFFFFFFFFFFFF:012x}" for low in range(1 << _LOW_SEQUENCE_BITS)
     )
 
 

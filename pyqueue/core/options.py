@@ -71,7 +71,8 @@ def new_job(name: object, data: Any, options: Mapping[str, Any] | JobOptions) ->
 
 def job_of_mapping(mapping: object) -> NewJob:
     """One element of `push_many`: `name`, `data` and options, side by side."""
-    if not isinstance(mapping, dict | Mapping):  # dict by name: the abstract check costs as much as all the rest
+    # dict by name: the abstract check costs as much as all the rest.
+    if type(mapping) is not dict and not isinstance(mapping, Mapping):
         raise ValidationError(
             f"push_many got {shown(mapping)}; expected mappings such as {{'name': 'send', 'data': {{…}}}}."
         )

@@ -106,12 +106,13 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:
     with PyQueue(path) as queue:
         queue.push("q", "n")
         connection = sqlite3.connect(path)
+        [known] = connection.execute("SELECT value FROM pyqueue_meta WHERE key = 'schema_version'").fetchone()
         connection.execute("UPDATE pyqueue_meta SET value = 99 WHERE key = 'schema_version'")
         connection.commit()
     with PyQueue(path) as queue:
         with pytest.raises(SchemaTooNew, match=r"version 99; this pyqueue knows.*Upgrade pyqueue"):
             queue.push("q", "n")
-        connection.execute("UPDATE pyqueue_meta SET value = 2 WHERE key = 'schema_version'")
+        connection.execute("UPDATE pyqueue_meta SET value = ? WHERE key = 'schema_version'", (known,))
         connection.commit()
         connection.close()
 

@@ -98,6 +98,18 @@ def armed(fault: Fault) -> Iterator[Fault]:
         FaultyConnection.fault = None
 
 
+# What was counted, and what was logged since: each job that left a state, and each that came into one.
+_COUNTED = """
+    SELECT queue, state, sum(jobs) FROM (
+        SELECT queue, state, jobs FROM pyqueue_count
+        UNION ALL SELECT queue, state, jobs FROM pyqueue_event
+            WHERE state IS NOT NULL AND position > (SELECT value FROM pyqueue_meta WHERE key = 'counted_to')
+        UNION ALL SELECT queue, source, -jobs FROM pyqueue_event
+            WHERE source IS NOT NULL AND position > (SELECT value FROM pyqueue_meta WHERE key = 'counted_to')
+    ) GROUP BY 1, 2 HAVING sum(jobs) <> 0
+"""
+
+
 def dump(path: Path) -> Dump:
     """Every row of every table, as another process would see it now."""
     opened = sqlite3.connect(path)
@@ -111,7 +123,7 @@ def assert_sound(path: Path) -> None:
     """No page and no row breaks its rules, the counters are true, and nothing is left of jobs that are gone."""
     opened = sqlite3.connect(path)
     assert opened.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    counted = opened.execute("SELECT queue, state, jobs FROM pyqueue_count WHERE jobs <> 0").fetchall()
+    counted = opened.execute(_COUNTED).fetchall()
     real = opened.execute("SELECT queue, state, count(*) FROM pyqueue_job GROUP BY 1, 2").fetchall()
     assert sorted(counted) == sorted(real), "the counters are wrong"
     for table, column in (("pyqueue_tag", "job_id"), ("pyqueue_attempt", "job_id"), ("pyqueue_log", "job_id"),

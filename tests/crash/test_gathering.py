@@ -244,9 +244,9 @@ def _comparable(tables: Dump) -> Dump:
 
 def _each_job(event: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """A row of the event log as one row for each job: merged pushes share a row."""
-    _, at, verb, queue, state, first, jobs, others, worker_id, error = event
+    _, at, verb, queue, state, first, jobs, others, worker_id, error, source = event
     distances = [1] * (jobs - 1) if others is None else list(map(int, others.split()))
-    return [(at, verb, queue, state, key, worker_id, error) for key in accumulate(distances, initial=first)]
+    return [(at, verb, queue, source, state, key, worker_id, error) for key in accumulate(distances, initial=first)]
 
 
 def _push_from_threads(queue: PyQueue, names: Sequence[str], fault: Fault) -> list[Any]:

@@ -81,8 +81,7 @@ def _note_completed(tx: Transaction, completed: dict[int, str]) -> None:
     for key, queue in completed.items():
         by_queue.setdefault(queue, []).append(key)
     for queue, keys in by_queue.items():
-        tx.move(queue, ACTIVE, COMPLETED, len(keys))
-        tx.announce(Change(Event.ACK, queue, keys, COMPLETED))
+        tx.announce(Change(Event.ACK, queue, keys, ACTIVE, COMPLETED))
 
 
 def _acknowledge_one(tx: Transaction, key: int, ref: Ref, result: str | None) -> PyQueueError | None:
@@ -156,8 +155,7 @@ def fail_run(
     outcome = decide_failure(tx.now_us, run, extras, retry=retry, delay_ms=delay_ms)
     finish.end_run(tx, key, run, state=outcome.state, run_us=outcome.run_us, attempt=run.attempt + 1, error=error)
     finish.record_attempt(tx, key, run, error)
-    tx.move(run.queue, ACTIVE, outcome.state)
-    tx.announce(Change(event, run.queue, (key,), outcome.state, error=error, worker_id=run.worker_id))
+    tx.announce(Change(event, run.queue, (key,), ACTIVE, outcome.state, error=error, worker_id=run.worker_id))
     _after_run(tx, key, run, outcome)
     if outcome.state == DLQ and extras.remove_on_fail:
         remove(tx, [key])
@@ -219,15 +217,16 @@ class Release(Struct, frozen=True):
         run = require_run(tx, key, self.ref)
         outcome = Outcome(CANCELLED, None) if run.cancel_us is not None else _later(tx.now_us, self.delay_ms)
         finish.end_run(tx, key, run, state=outcome.state, run_us=outcome.run_us, attempt=run.attempt, error=None)
-        tx.move(run.queue, ACTIVE, outcome.state)
-        tx.announce(Change(Event.RELEASE, run.queue, (key,), outcome.state, worker_id=run.worker_id))
+        tx.announce(Change(Event.RELEASE, run.queue, (key,), ACTIVE, outcome.state, worker_id=run.worker_id))
         _after_run(tx, key, run, outcome)
 
 
 def remove(tx: Transaction, keys: Sequence[int]) -> int:
     """Deletes finished or pending jobs with all that belongs to them; gives how many there were."""
     deleted = finish.delete(tx, keys)
+    together: dict[tuple[str, int], list[int]] = {}
     for key, queue, state in deleted:
-        tx.count(queue, state, -1)
-        tx.announce(Change(Event.DELETE, queue, (key,), None))
+        together.setdefault((queue, state), []).append(key)
+    for (queue, state), keys_of_queue in together.items():
+        tx.announce(Change(Event.DELETE, queue, keys_of_queue, state, None))
     return len(deleted)

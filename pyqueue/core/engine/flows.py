@@ -13,8 +13,7 @@ def parent_completed(tx: Transaction, parent: int) -> None:
     for key, queue, state, run_us in flows.release(tx, parent):
         if state == BLOCKED:
             continue
-        tx.move(queue, BLOCKED, state)
-        tx.announce(Change(Event.UNBLOCK, queue, (key,), state))
+        tx.announce(Change(Event.UNBLOCK, queue, (key,), BLOCKED, state))
         if state == WAITING:
             tx.wake(queue, 1)
         elif state == DELAYED and run_us is not None:
@@ -33,6 +32,5 @@ def parent_ended(tx: Transaction, parent: int, state: int) -> None:
         reason = f"parent job '{tx.text_of(key)}' {'moved to DLQ' if target == DLQ else 'was cancelled or deleted'}"
         for child, queue, _ in flows.blocked_children(tx, key):
             flows.end_blocked(tx, child, target, reason)
-            tx.move(queue, BLOCKED, target)
-            tx.announce(Change(Event.CASCADE, queue, (child,), target, error=reason))
+            tx.announce(Change(Event.CASCADE, queue, (child,), BLOCKED, target, error=reason))
             ended.append(child)

@@ -52,8 +52,7 @@ class Cancel(Struct, frozen=True):
                 "expected Waiting, Delayed, or Blocked (or Active, to ask its worker to stop)."
             )
         finish.withdraw(tx, [job.key], None)
-        tx.move(job.queue, job.state_code, CANCELLED)
-        tx.announce(Change(Event.CANCEL, job.queue, (job.key,), CANCELLED))
+        tx.announce(Change(Event.CANCEL, job.queue, (job.key,), job.state_code, CANCELLED))
         flows.parent_ended(tx, job.key, CANCELLED)
         return JobState.CANCELLED
 
@@ -113,8 +112,7 @@ def _retry(tx: Transaction, job: Job) -> bool:
     unfinished = sum(parent_state != COMPLETED for _, parent_state in parents)
     state = finish.retry(tx, job.key, None if job.blocked_by is None else unfinished)
     assert state in (WAITING, BLOCKED)
-    tx.move(job.queue, job.state_code, state)
-    tx.announce(Change(Event.RETRY, job.queue, (job.key,), state))
+    tx.announce(Change(Event.RETRY, job.queue, (job.key,), job.state_code, state))
     if state == WAITING:
         tx.wake(job.queue, 1)
     return True

@@ -57,8 +57,7 @@ def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str
     reached = max(row[-2] for row in rows)
     if reached > tx.queue(queue).round:
         claim.advance_round(tx, queue, reached)
-    tx.move(queue, WAITING, ACTIVE, len(keys))
-    tx.announce(Change(Event.PULL, queue, keys, ACTIVE, worker_id=worker_id))
+    tx.announce(Change(Event.PULL, queue, keys, WAITING, ACTIVE, worker_id=worker_id))
     taken = [_job(tx, queue, row, rare.get(row[0], _NOTHING_RARE), until_us, worker_id) for row in rows]
     tx.due(until_us if not rich else min(job.lease_us or until_us for job in taken))
     return taken

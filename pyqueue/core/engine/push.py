@@ -140,7 +140,7 @@ def _store_plain(tx: Transaction, queue: str, keys: range, jobs: Sequence[NewJob
 
 def _plain_rows(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob]) -> list[tuple[Any, ...]]:
     rank = _own_turn(tx, queue)
-    return [(key, queue, job.name, job.priority, rank, job.data_json) for key, job in zip(keys, jobs, strict=True)]
+    return [(key, queue, job.name, job.data_json, job.priority, rank) for key, job in zip(keys, jobs, strict=True)]
 
 
 def _store_with_settings(
@@ -177,9 +177,9 @@ def _row(
         key,
         queue,
         job.name,
+        job.data_json,
         job.priority,
         rank,
-        job.data_json,
         state,
         settings.max_attempts,
         settings.backoff,
@@ -232,8 +232,7 @@ def _own_turn(tx: Transaction, queue: str) -> int:
 
 
 def _note(tx: Transaction, queue: str, state: int, keys: Sequence[int], due_us: int | None = None) -> None:
-    tx.count(queue, state, len(keys))
-    tx.announce(Change(Event.PUSH, queue, keys, state))
+    tx.announce(Change(Event.PUSH, queue, keys, None, state))
     if state == WAITING:
         tx.wake(queue, len(keys))
     elif state == DELAYED and due_us is not None:

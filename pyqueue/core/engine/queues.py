@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pyqueue.core.job import QueueCounts, QueueInfo
 from pyqueue.core.states import STATES, WAITING
-from pyqueue.core.store import queues
+from pyqueue.core.store import counts, queues
 from pyqueue.core.store.transaction import Transaction
 
 
@@ -34,18 +34,18 @@ class Resume(Struct, frozen=True):
 
     def run(self, tx: Transaction) -> None:
         queues.resume(tx, self.queue)
-        tx.wake(self.queue, max(1, queues.counts(tx, self.queue).get(WAITING, 0)))
+        tx.wake(self.queue, max(1, counts.of_queue(tx, self.queue).get(WAITING, 0)))
 
 
 def stats(tx: Transaction, queue: str) -> QueueCounts:
     """Counts of one queue; all zero for a name that no job carries."""
-    return _counts(queues.counts(tx, queue))
+    return _counts(counts.of_queue(tx, queue))
 
 
 def overview(tx: Transaction) -> list[QueueInfo]:
     """Every queue that has jobs or is paused, by name."""
     by_queue: dict[str, dict[int, int]] = {}
-    for queue, state, jobs in queues.all_counts(tx):
+    for queue, state, jobs in counts.of_all(tx):
         by_queue.setdefault(queue, {})[state] = jobs
     pauses = queues.pauses(tx)
     return [

@@ -49,8 +49,7 @@ def promote(tx: Transaction, limit: int) -> int:
     """delayed → waiting."""
     promoted = claim.promote(tx, limit)
     for queue, keys in _by_queue(promoted).items():
-        tx.move(queue, DELAYED, WAITING, len(keys))
-        tx.announce(Change(Event.PROMOTE, queue, keys, WAITING))
+        tx.announce(Change(Event.PROMOTE, queue, keys, DELAYED, WAITING))
         tx.wake(queue, len(keys))
     return len(promoted)
 
@@ -60,8 +59,7 @@ def expire(tx: Transaction, limit: int) -> int:
     rows = claim.expired(tx, limit)
     finish.withdraw(tx, [row[0] for row in rows], EXPIRED)
     for key, queue, state, on_finish in rows:
-        tx.move(queue, state, CANCELLED)
-        tx.announce(Change(Event.EXPIRE, queue, (key,), CANCELLED, error=EXPIRED))
+        tx.announce(Change(Event.EXPIRE, queue, (key,), state, CANCELLED, error=EXPIRED))
         if on_finish & HAS_CHILDREN:
             flows.parent_ended(tx, key, CANCELLED)
     return len(rows)

@@ -63,5 +63,4 @@ class Producing:
         return self._texts(await self._runtime.awrite(operation)) if operation.jobs else []
 
     def _texts(self, keys: Sequence[int]) -> list[str]:
-        salt = self._runtime.store.salt
-        return [ids.to_text(key, salt) for key in keys]
+        return ids.to_texts(keys, self._runtime.store.salt)

@@ -9,7 +9,7 @@ from pyqueue.core.store.rows import exact_chunks, flat, padded_chunks, with_mark
 from pyqueue.core.store.transaction import Transaction
 
 # The plain case binds only what differs from the defaults: 2.3 times as fast as binding all columns.
-_PLAIN_COLUMNS: Final = ("id", "queue", "name", "priority", "rank", "data")
+_PLAIN_COLUMNS: Final = ("id", "queue", "name", "data", "priority", "rank")
 _COLUMNS: Final = (
     *_PLAIN_COLUMNS,
     "state",
@@ -31,6 +31,7 @@ _COLUMNS: Final = (
 )
 
 _INSERT_PLAIN: Final = f"INSERT INTO pyqueue_job ({', '.join(_PLAIN_COLUMNS)}) VALUES {{rows}}"
+_INSERT_PLAINEST: Final = "INSERT INTO pyqueue_job (id, queue, name, data) VALUES {rows}"
 _INSERT: Final = f"INSERT INTO pyqueue_job ({', '.join(_COLUMNS)}) VALUES {{rows}}"
 _INSERT_TAGS: Final = "INSERT INTO pyqueue_tag (tag, job_id) VALUES {rows}"
 _INSERT_PARENTS: Final = "INSERT INTO pyqueue_dependency (child_id, parent_id) VALUES {rows}"
@@ -51,9 +52,12 @@ _LAST_RANK: Final = """
 
 
 def insert_plain(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Rows of (id, queue, name, priority, rank, data), waiting at once, all else at its default."""
+    """Rows of (id, queue, name, data, priority, rank), waiting at once, all else at its default."""
     for chunk in exact_chunks(rows):
-        tx.execute(with_rows(_INSERT_PLAIN, len(_PLAIN_COLUMNS), len(chunk)), flat(chunk))
+        if any(priority or rank for _, _, _, _, priority, rank in chunk):
+            tx.execute(with_rows(_INSERT_PLAIN, 6, len(chunk)), flat(chunk))
+        else:
+            tx.execute(with_rows(_INSERT_PLAINEST, 4, len(chunk)), flat(row[:4] for row in chunk))
 
 
 def insert(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:

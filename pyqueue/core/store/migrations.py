@@ -169,7 +169,17 @@ _PROCESSES: Final = (
     """,
 )
 
-STEPS: Final = (Step("jobs and queues", _TABLES), Step("processes", _PROCESSES))
+# Where jobs came from, so that the log is also what the counts are made of (`store.counts`).
+_SOURCES: Final = (
+    "ALTER TABLE pyqueue_event ADD COLUMN source INTEGER",
+    "INSERT INTO pyqueue_meta (key, value) SELECT 'counted_to', coalesce(max(position), 0) FROM pyqueue_event",
+)
+
+STEPS: Final = (
+    Step("jobs and queues", _TABLES),
+    Step("processes", _PROCESSES),
+    Step("sources of events", _SOURCES),
+)
 
 _SET_META: Final = (
     "INSERT INTO pyqueue_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

@@ -117,7 +117,7 @@ class QueueRow(Model):
 
 
 class CountRow(Model):
-    """How many jobs of a queue are in a state, kept by every transaction that moves one."""
+    """How many jobs of a queue were in a state when the event log was last added up (`store.counts`)."""
 
     queue = TextField()
     state = IntegerField()
@@ -162,13 +162,14 @@ class EventRow(Model):
     other_ids = TextField(null=True)
     worker_id = TextField(null=True)
     error = TextField(null=True)
+    source = IntegerField(null=True)
 
     class Meta:
         table_name = "pyqueue_event"
 
 
 class MetaRow(Model):
-    """Facts about the database: schema version, salt of its ids, highest id ever deleted."""
+    """Facts about the database: schema version, salt of its ids, highest id ever deleted, last event counted."""
 
     key = TextField(primary_key=True)
     value = BigIntegerField()

@@ -1,4 +1,4 @@
-"""Queues as a whole: their counts, their pauses, and clearing them."""
+"""Queues as a whole: their pauses, and clearing them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Final
 from pyqueue.core.states import JobState
 from pyqueue.core.store.transaction import Transaction
 
-_COUNTS: Final = "SELECT state, jobs FROM pyqueue_count WHERE queue = ?"
-_ALL_COUNTS: Final = "SELECT queue, state, jobs FROM pyqueue_count WHERE jobs <> 0"
 _PAUSES: Final = """
     SELECT name, pushes_paused_at IS NOT NULL, pulls_paused_at IS NOT NULL FROM pyqueue_queue
     WHERE pushes_paused_at IS NOT NULL OR pulls_paused_at IS NOT NULL
@@ -34,16 +32,6 @@ _KEYS_IN: Final = {
     f"WHERE queue = ? AND state = {state.code} {_ORDER.get(state, 'AND id > ? ORDER BY id')} LIMIT ?"
     for state in JobState
 }
-
-
-def counts(tx: Transaction, queue: str) -> dict[int, int]:
-    """Jobs of the queue by state."""
-    return dict(tx.rows(_COUNTS, (queue,)))
-
-
-def all_counts(tx: Transaction) -> list[tuple[str, int, int]]:
-    """(queue, state, jobs) of everything that is there."""
-    return tx.rows(_ALL_COUNTS)
 
 
 def pauses(tx: Transaction) -> dict[str, tuple[bool, bool]]:

@@ -21,6 +21,9 @@ _SIZES: Final = (ROWS_PER_STATEMENT, 250, 100, 50, 20, 10, 5, 2, 1)
 
 def exact_chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cuts `rows` into pieces whose lengths are all in `_SIZES`, largest first."""
+    if len(rows) in _SIZES:
+        yield rows
+        return
     start = 0
     for size in _SIZES:
         while len(rows) - start >= size:

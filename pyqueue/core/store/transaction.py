@@ -1,7 +1,7 @@
 """One open transaction, and what must follow from it.
 
 An operation runs its statements through a `Transaction` and notes on it what it did:
-counts to add, changes to announce, queues to wake. What must be kept of it is written before
+changes to log and announce, queues to wake. What must be kept of it is written before
 the commit, in the same transaction (`store.effects`); signals and wake-ups are made after it.
 """
 
@@ -16,11 +16,15 @@ from pyqueue.core.transitions import Event
 
 
 class Change(NamedTuple):
-    """What happened to some jobs of one queue. `state` is None when they were deleted."""
+    """What happened to some jobs of one queue: they went from the state `source` to `state`.
+
+    `source` is None when they are new, `state` when they were deleted.
+    """
 
     event: Event
     queue: str
     keys: Sequence[int]
+    source: int | None
     state: int | None
     error: str | None = None
     worker_id: str | None = None
@@ -48,12 +52,11 @@ _LOOK: Final = """
 class Effects:
     """What follows from the operations of a transaction, which happen all at one moment."""
 
-    __slots__ = ("changes", "counts", "due_us", "now_us", "ports", "salt", "wakes")
+    __slots__ = ("changes", "due_us", "now_us", "ports", "salt", "wakes")
 
     def __init__(self, *, now_us: int, salt: int) -> None:
         self.now_us = now_us
         self.salt = salt
-        self.counts: dict[tuple[str, int], int] = {}
         self.changes: list[Change] = []
         self.wakes: dict[str, int] = {}
         self.due_us: int | None = None
@@ -61,8 +64,6 @@ class Effects:
 
     def add(self, other: Effects) -> None:
         """Takes over the effects of an operation that succeeded."""
-        for key, number in other.counts.items():
-            self.counts[key] = self.counts.get(key, 0) + number
         self.changes += other.changes
         for queue, number in other.wakes.items():
             self.wakes[queue] = self.wakes.get(queue, 0) + number
@@ -126,18 +127,8 @@ class Transaction:
         """To be called by whoever changes the row of a queue."""
         self._queues.pop(name, None)
 
-    def count(self, queue: str, state: int, number: int) -> None:
-        """Notes that `number` more (or fewer) jobs of the queue are in the state."""
-        counts = self.effects.counts
-        counts[queue, state] = counts.get((queue, state), 0) + number
-
-    def move(self, queue: str, source: int, target: int, number: int = 1) -> None:
-        """Notes that jobs of the queue went from one state to another."""
-        self.count(queue, source, -number)
-        self.count(queue, target, number)
-
     def announce(self, change: Change) -> None:
-        """Notes a change for signals, to be sent after the commit."""
+        """Notes a change, to be logged and counted before the commit and signalled after it."""
         self.effects.changes.append(change)
 
     def wake(self, queue: str, number: int) -> None:
