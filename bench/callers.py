@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.measure import Row, folder, percentile, spread
-from bench.raw import PAYLOAD
+from bench.measure import Row, folder, percentile, spread, take_turns
+from bench.raw import PAYLOAD, RawCrowd
 from pyqueue import PyQueue
 
 CALLERS = (1, 8, 64, 256)
@@ -35,7 +35,24 @@ def run(*, quick: bool) -> list[Row]:
     for kind, push_all in (("threads", _threads), ("tasks", _tasks)):
         with folder() as path:
             rows += _compare(kind, partial(push_all, path, seconds), rounds)
+    with folder() as path:
+        rows.append(_beside_limit(path, seconds, rounds))
     return rows
+
+
+def _beside_limit(path: Path, seconds: float, rounds: int) -> Row:
+    """64 threads beside as many that hand over to one thread with bare `sqlite3`: what Python's lock leaves."""
+    runs = take_turns(
+        [lambda: _bare_threads(path, seconds, 64).rate, lambda: _threads(path, seconds, 64).rate],
+        rounds,
+    )
+    bare, ours = zip(*runs, strict=True)
+    return Row(
+        "64 threads, power, beside one thread with bare sqlite3",
+        f"{statistics.median(bare):,.0f}/s",
+        f"{statistics.median(ours):,.0f}/s",
+        spread([mine / limit for limit, mine in runs], 2),
+    )
 
 
 def _compare(kind: str, push_all: Callable[[int], Run], rounds: int) -> list[Row]:
@@ -63,6 +80,19 @@ def _row(kind: str, callers: int, alone: list[Run], together: list[Run]) -> Row:
 
 
 def _threads(path: Path, seconds: float, callers: int) -> Run:
+    with PyQueue(path / "threads.db") as queue:
+        return _push_in_threads(lambda: queue.push("q", "send", PAYLOAD), seconds, callers)
+
+
+def _bare_threads(path: Path, seconds: float, callers: int) -> Run:
+    crowd = RawCrowd(path / "bare.db")
+    try:
+        return _push_in_threads(crowd.push, seconds, callers)
+    finally:
+        crowd.close()
+
+
+def _push_in_threads(push: Callable[[], object], seconds: float, callers: int) -> Run:
     times: list[float] = []
     start = threading.Barrier(callers + 1)
     deadline = 0.0
@@ -71,21 +101,20 @@ def _threads(path: Path, seconds: float, callers: int) -> Run:
         own = []
         start.wait()
         while (began := time.perf_counter()) < deadline:
-            queue.push("q", "send", PAYLOAD)
+            push()
             own.append(time.perf_counter() - began)
         times.extend(own)
 
-    with PyQueue(path / "threads.db") as queue:
-        queue.push("q", "send", PAYLOAD)
-        threads = [threading.Thread(target=push_on) for _ in range(callers)]
-        for thread in threads:
-            thread.start()
-        began = time.perf_counter()
-        deadline = began + seconds
-        start.wait()
-        for thread in threads:
-            thread.join()
-        return Run(len(times) / (time.perf_counter() - began), percentile(times, 0.99) * 1_000)
+    push()
+    threads = [threading.Thread(target=push_on) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    began = time.perf_counter()
+    deadline = began + seconds
+    start.wait()
+    for thread in threads:
+        thread.join()
+    return Run(len(times) / (time.perf_counter() - began), percentile(times, 0.99) * 1_000)
 
 
 def _tasks(path: Path, seconds: float, callers: int) -> Run:

@@ -8,7 +8,9 @@ as any producer must do; there are no checks, no counters, no ids but a count, n
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -79,6 +81,56 @@ class RawQueue:
             [*_now_us(2), *ids],
         )
         execute("COMMIT")
+
+
+class RawCrowd:
+    """The limit of threads that push: each leaves a ticket, and one thread commits all there are by bare `sqlite3`.
+
+    What is left is the INSERT, the flush, and two changes of the thread that may run Python for each push.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tickets: deque[tuple[threading.Lock, str]] = deque()
+        self._work = threading.Event()
+        self._is_over = False
+        create(path)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def push(self) -> None:
+        done = threading.Lock()
+        done.acquire()
+        self._tickets.append((done, msgspec.json.encode(PAYLOAD).decode()))
+        if not self._work.is_set():
+            self._work.set()
+        done.acquire()
+
+    def close(self) -> None:
+        self._is_over = True
+        self._work.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        connection.execute("PRAGMA synchronous = FULL")
+        next_id = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM pyqueue_job").fetchone()[0]
+        while not self._is_over:
+            self._work.wait()
+            self._work.clear()
+            while self._tickets:
+                group = [self._tickets.popleft() for _ in range(len(self._tickets))]
+                rows: list[object] = []
+                for number, (_, data) in enumerate(group, start=next_id):
+                    rows += [number, "q", "send", data]
+                next_id += len(group)
+                connection.execute("BEGIN IMMEDIATE")
+                values = ", ".join(["(?, ?, ?, ?)"] * len(group))
+                connection.execute(f"INSERT INTO pyqueue_job (id, queue, name, data) VALUES {values}", rows)
+                connection.execute("COMMIT")
+                for done, _ in group:
+                    done.release()
+        connection.close()
 
 
 def _now_us(count: int) -> list[int]:

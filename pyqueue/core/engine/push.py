@@ -39,18 +39,17 @@ class Push(Struct, frozen=True):
         return all(job.settings is None for job in self.jobs)
 
     def run(self, tx: Transaction) -> range:
-        if self.merges:
-            [outcome] = self.run_together(tx, (self,))
-            if isinstance(outcome, PyQueueError):
-                raise outcome
-            return outcome
         _require_open(tx, self.queue)
+        if self.merges:
+            keys = _new_keys(tx, len(self.jobs))
+            insert.insert_plain(tx, _plain_rows(tx, self.queue, keys, self.jobs))
+            _note(tx, self.queue, WAITING, keys)
+            return keys
         _require_unique(tx, self.queue, self.jobs)
         parents = [_parents(tx, job.settings) for job in self.jobs]
         if any(job.settings and job.settings.group_id for job in self.jobs):
             _begun_round(tx, self.queue)  # Before the first of them gets its turn, so that all count from one round.
-        first = tx.allocate(len(self.jobs))
-        keys = range(first, first + len(self.jobs))
+        keys = _new_keys(tx, len(self.jobs))
         _store_plain(tx, self.queue, keys, self.jobs)
         _store_with_settings(tx, self.queue, keys, self.jobs, parents)
         return keys
@@ -67,8 +66,7 @@ class Push(Struct, frozen=True):
             except QueuePaused as error:
                 outcomes.append(error)
                 continue
-            first = tx.allocate(len(operation.jobs))
-            keys = range(first, first + len(operation.jobs))
+            keys = _new_keys(tx, len(operation.jobs))
             rows += _plain_rows(tx, operation.queue, keys, operation.jobs)
             pushed.setdefault(operation.queue, []).extend(keys)
             outcomes.append(keys)
@@ -76,6 +74,11 @@ class Push(Struct, frozen=True):
         for queue, keys_of_queue in pushed.items():
             _note(tx, queue, WAITING, _as_range(keys_of_queue))
         return outcomes
+
+
+def _new_keys(tx: Transaction, count: int) -> range:
+    first = tx.allocate(count)
+    return range(first, first + count)
 
 
 def _require_open(tx: Transaction, queue: str) -> None:
