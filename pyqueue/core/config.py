@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.store.sqlite import Durability
@@ -31,6 +30,8 @@ def sqlite_path(url: str | os.PathLike[str]) -> str:
         return MEMORY
     if "://" not in text:
         return os.path.abspath(text)
+    from urllib.parse import unquote, urlsplit  # 5 ms, and most give a path
+
     parts = urlsplit(text)
     if parts.scheme != "sqlite":
         raise ConfigError(

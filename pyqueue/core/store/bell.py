@@ -8,10 +8,13 @@ lost one a quarter of a second, until the next poll.
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    import socket
 
 _HOST = "127.0.0.1"
 
@@ -32,6 +35,8 @@ class Bell:
     def listen(self) -> int | None:
         """Opens a port of its own; None where that cannot be."""
         try:
+            import socket  # 5 ms that a process which neither waits nor wakes need not spend.
+
             listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             listening.bind((_HOST, 0))
         except OSError as error:
@@ -60,6 +65,8 @@ class Bell:
         """Wakes the processes that listen on these ports. One that is gone, or too busy, is passed over."""
         if self._sending is None:
             try:
+                import socket
+
                 self._sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 self._sending.settimeout(0)
             except OSError:
