@@ -26,6 +26,10 @@ from pyqueue.core.job import (
 )
 from pyqueue.core.queue import PyQueue
 from pyqueue.core.states import JobState
+from pyqueue.core.tasks.context import JobContext
+from pyqueue.core.tasks.registry import Tasks
+from pyqueue.core.tasks.task import AsyncTask, JobHandle, Task
+from pyqueue.core.verdicts import Discard, Retry, Snooze
 
 if TYPE_CHECKING:
     from pyqueue.core.worker.worker import Worker, WorkerReport
@@ -34,15 +38,19 @@ __version__ = VERSION
 
 __all__ = [
     "AckResult",
+    "AsyncTask",
     "Attempt",
     "Backoff",
     "BoundQueue",
+    "Discard",
     "EventPage",
     "FailResult",
     "HeartbeatResult",
     "HousekeepingReport",
     "Job",
     "JobChange",
+    "JobContext",
+    "JobHandle",
     "JobOptions",
     "JobPage",
     "JobState",
@@ -51,6 +59,10 @@ __all__ = [
     "PyQueueError",
     "QueueCounts",
     "QueueInfo",
+    "Retry",
+    "Snooze",
+    "Task",
+    "Tasks",
     "Worker",
     "WorkerReport",
     "__version__",

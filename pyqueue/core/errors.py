@@ -83,6 +83,12 @@ class JobCancelled(StateError):
     code = "JOB_CANCELLED"
 
 
+class UnknownTask(StateError):
+    """A job names a task that this worker does not have."""
+
+    code = "UNKNOWN_TASK"
+
+
 class WaitTimeout(StateError, TimeoutError):
     """`wait_for`: the job had not finished in time. It goes on."""
 

@@ -17,6 +17,7 @@ from pyqueue.core.handle.producing import Producing
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.handle.working import Working
 from pyqueue.core.housekeeper import Housekeeper
+from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
 
@@ -63,6 +64,8 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening):
             logs_events=boolean(logs_events, "logs_events"),
             sender=self,
         )
+        self.tasks = Tasks(self)
+        self.task = self.tasks.task
         self._housekeeper = Housekeeper(self._runtime)
         self._housekeeping = threading.Lock()
 

@@ -14,7 +14,7 @@ from pyqueue.core.errors import DuplicateKey, JobNotFound, QueueClosed, WaitTime
 from pyqueue.testing import FakeClock
 
 # Blocks on purpose (a worker, a thread), or is made for a place where there is no loop.
-SYNC_ONLY = {"memory", "on", "worker", "run_worker", "pull_until", "wake_pulls", "start_housekeeping"}
+SYNC_ONLY = {"memory", "on", "worker", "run_worker", "pull_until", "wake_pulls", "include", "start_housekeeping"}
 
 
 def public_methods() -> list[str]:

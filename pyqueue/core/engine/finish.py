@@ -113,7 +113,7 @@ def refusal(tx: Transaction, key: int, ref: Ref) -> PyQueueError:
 
 
 class Fail(Struct, frozen=True):
-    """Ends a run as a failed attempt: another try later, or the dead letters.
+    """Ends a run as a failed attempt: another try later, or the dead letters; with `discard` as cancelled.
 
     Raises:
         JobNotFound, InvalidState, LeaseLost.
@@ -123,13 +123,16 @@ class Fail(Struct, frozen=True):
     error: str
     retry: bool = True
     delay_ms: int | None = None
+    discard: bool = False
 
     durable: ClassVar[bool] = True
 
     def run(self, tx: Transaction) -> FailResult:
         key = self.ref.key(tx)
         run = require_run(tx, key, self.ref)
-        return fail_run(tx, key, run, self.error, Event.FAIL, retry=self.retry, delay_ms=self.delay_ms)
+        return fail_run(
+            tx, key, run, self.error, Event.FAIL, retry=self.retry, delay_ms=self.delay_ms, discard=self.discard
+        )
 
 
 def require_run(tx: Transaction, key: int, ref: Ref) -> Run:
@@ -149,10 +152,11 @@ def fail_run(
     *,
     retry: bool = True,
     delay_ms: int | None = None,
+    discard: bool = False,
 ) -> FailResult:
     """Applies a failed attempt, whoever noticed it, and all that follows from it."""
     extras = NO_EXTRAS if run.extras is None else msgspec.json.decode(run.extras, type=Extras)
-    outcome = decide_failure(tx.now_us, run, extras, retry=retry, delay_ms=delay_ms)
+    outcome = decide_failure(tx.now_us, run, extras, retry=retry, delay_ms=delay_ms, discard=discard)
     finish.end_run(tx, key, run, state=outcome.state, run_us=outcome.run_us, attempt=run.attempt + 1, error=error)
     finish.record_attempt(tx, key, run, error)
     tx.announce(Change(event, run.queue, (key,), ACTIVE, outcome.state, error=error, worker_id=run.worker_id))
@@ -173,9 +177,11 @@ class Outcome(NamedTuple):
     run_us: int | None
 
 
-def decide_failure(now_us: int, run: Run, extras: Extras, *, retry: bool, delay_ms: int | None) -> Outcome:
+def decide_failure(
+    now_us: int, run: Run, extras: Extras, *, retry: bool, delay_ms: int | None, discard: bool = False
+) -> Outcome:
     """Where a job goes after a failed attempt. Pure but for the draw of the jitter."""
-    if run.cancel_us is not None:
+    if discard or run.cancel_us is not None:
         return Outcome(CANCELLED, None)
     attempt = run.attempt + 1
     if not retry or attempt >= run.max_attempts:

@@ -94,17 +94,19 @@ class Consuming:
         lease: int | None = None,
         retry: bool = True,
         delay_ms: int | None = None,
+        discard: bool = False,
     ) -> FailResult:
         """Reports a failed attempt: another one follows after the job's backoff, or it becomes a dead letter.
 
         An exception is kept as its traceback. `delay_ms` replaces the backoff this once;
-        `retry=False` gives up at once.
+        `retry=False` gives up at once; `discard=True` ends the job as cancelled
+        rather than as a dead letter, since nobody needs to look at it.
 
         Raises:
             ValidationError: the text has more than 10,240 bytes. The job stays active.
             JobNotFound, InvalidState, LeaseLost: as for `ack`.
         """
-        return self._runtime.write(_fail_of(job, error, lease, retry, delay_ms))
+        return self._runtime.write(_fail_of(job, error, lease, retry, delay_ms, discard))
 
     async def afail(
         self,
@@ -114,9 +116,10 @@ class Consuming:
         lease: int | None = None,
         retry: bool = True,
         delay_ms: int | None = None,
+        discard: bool = False,
     ) -> FailResult:
         """`fail` for event loops."""
-        return await self._runtime.awrite(_fail_of(job, error, lease, retry, delay_ms))
+        return await self._runtime.awrite(_fail_of(job, error, lease, retry, delay_ms, discard))
 
     def release(self, job: JobOrId, *, delay_ms: int = 0, lease: int | None = None) -> None:
         """Gives a job back unfinished, to be pulled again after `delay_ms`. No attempt is counted.
@@ -197,10 +200,18 @@ def _ack_of(job: JobOrId, result: Any, lease: int | None) -> Ack:
     return Ack(((ref_of(job, lease), result_text(result)),))
 
 
-def _fail_of(job: JobOrId, error: str | BaseException, lease: int | None, retry: bool, delay_ms: int | None) -> Fail:
+def _fail_of(
+    job: JobOrId, error: str | BaseException, lease: int | None, retry: bool, delay_ms: int | None, discard: bool
+) -> Fail:
     if delay_ms is not None:
         integer(delay_ms, "delay_ms", 0, limits.DURATION_MS_MAX)
-    return Fail(ref_of(job, lease), error_of(error), validate.boolean(retry, "retry"), delay_ms)
+    return Fail(
+        ref_of(job, lease),
+        error_of(error),
+        validate.boolean(retry, "retry"),
+        delay_ms,
+        validate.boolean(discard, "discard"),
+    )
 
 
 def _release_of(job: JobOrId, delay_ms: int, lease: int | None) -> Release:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pyqueue.core.engine.pull import Pull
+from pyqueue.core.errors import ConfigError
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import HousekeepingReport, Job
+from pyqueue.core.tasks.registry import Tasks
+from pyqueue.core.tasks.running import TaskHandler
 
 if TYPE_CHECKING:
     from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
@@ -20,6 +23,7 @@ class Working(Consuming):
     """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
 
     _housekeeper: Housekeeper
+    tasks: Tasks
     _housekeeping: threading.Lock
 
     def housekeep(self) -> HousekeepingReport:
@@ -36,21 +40,45 @@ class Working(Consuming):
         with self._housekeeping:
             self._housekeeper.start()
 
+    def include(self, tasks: Tasks) -> None:
+        """Makes the tasks of a registry push to this queue, and this queue's workers run them.
+
+        Raises:
+            ConfigError: two tasks have one name, or the registry belongs to another queue.
+        """
+        self.tasks.include(tasks)
+
     def worker(
-        self, queues: str | Sequence[str], handler: Callable[[Job], Any], **options: Unpack[WorkerOptions]
+        self,
+        queues: str | Sequence[str] | None = None,
+        handler: Callable[[Job], Any] | None = None,
+        **options: Unpack[WorkerOptions],
     ) -> Worker:
         """A worker that has not started: call its `run`, and from elsewhere its `stop`. See `run_worker`."""
+        from pyqueue.core.worker.run import EitherHandler, Handler
         from pyqueue.core.worker.worker import Worker  # Most who import pyqueue push, and run no worker.
 
-        checked = self._pull_of(queues, 1, options.get("lease_ms"), options.get("worker_id"))
+        runs: Handler | EitherHandler = TaskHandler(self.tasks, self) if handler is None else handler
+        checked = self._pull_of(
+            self._queues_of_tasks() if queues is None else queues, 1, options.get("lease_ms"), options.get("worker_id")
+        )
         options["lease_ms"] = checked.lease_ms
-        return Worker(self, checked.queues, handler, **options)
+        return Worker(self, checked.queues, runs, **options)
+
+    def _queues_of_tasks(self) -> list[str]:
+        if not self.tasks.queues:
+            raise ConfigError("no queues were given and there are no tasks; name queues, or define tasks first.")
+        return self.tasks.queues
 
     def run_worker(
-        self, queues: str | Sequence[str], handler: Callable[[Job], Any], **options: Unpack[WorkerOptions]
+        self,
+        queues: str | Sequence[str] | None = None,
+        handler: Callable[[Job], Any] | None = None,
+        **options: Unpack[WorkerOptions],
     ) -> WorkerReport:
         """Runs `handler(job)` on the jobs of `queues` (in order of preference) until told to stop.
 
+        Without a handler it runs the tasks of this queue, and without `queues` on all queues that they push to.
         A plain handler runs on `concurrency` threads, an `async def` one as that many tasks on
         one event loop. What it returns (JSON) becomes the job's result; what it raises is a
         failed attempt, with the traceback in `last_error`. Leases are kept alive whatever the

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from pyqueue.core.errors import PyQueueError, StateError, StorageError, ValidationError
 from pyqueue.core.handle.refs import result_text
 from pyqueue.core.job import AckResult, FailResult, Job
+from pyqueue.core.verdicts import Discard, Retry, Snooze, Verdict
 from pyqueue.core.worker.hand import Hand
 from pyqueue.core.worker.run import Outcome
 
@@ -26,9 +27,18 @@ class Finisher(Protocol):
 
     def ack_many(self, items: list[tuple[Job, object]], /) -> list[AckResult]: ...
 
-    def fail(self, job: Job, error: BaseException, /) -> FailResult: ...
+    def fail(
+        self,
+        job: Job,
+        error: str | BaseException,
+        /,
+        *,
+        retry: bool = True,
+        delay_ms: int | None = None,
+        discard: bool = False,
+    ) -> FailResult: ...
 
-    def release(self, job: Job, /) -> None: ...
+    def release(self, job: Job, /, *, delay_ms: int = 0) -> None: ...
 
 
 class Tally:
@@ -115,16 +125,32 @@ class Finishing:
             if outcome.is_cancelled:
                 self._queue.release(outcome.job)
                 self.tally.released += 1
+            elif isinstance(outcome.error, Snooze):
+                self._queue.release(outcome.job, delay_ms=outcome.error.delay_ms)
+                self.tally.released += 1
+                log.info("job put off", extra=_facts(outcome) | {"delay_ms": outcome.error.delay_ms})
             elif outcome.error is not None:
                 self._fail(outcome, outcome.error)
         except StateError as error:
             self._lost(outcome, error)
 
     def _fail(self, outcome: Outcome, error: BaseException) -> None:
-        failed = self._queue.fail(outcome.job, error)
+        if isinstance(error, Verdict):
+            failed = self._fail_by_verdict(outcome.job, error)
+        else:
+            failed = self._queue.fail(outcome.job, error)
         self.tally.failed += 1
         level = logging.INFO if failed.will_retry else logging.WARNING
         log.log(level, "job failed", extra=_facts(outcome) | {"state": failed.state, "will_retry": failed.will_retry})
+
+    def _fail_by_verdict(self, job: Job, verdict: Verdict) -> FailResult:
+        """As the handler has decided."""
+        told = verdict.told()
+        if isinstance(verdict, Discard):
+            return self._queue.fail(job, told, discard=True)
+        if isinstance(verdict, Retry):
+            return self._queue.fail(job, told, delay_ms=verdict.delay_ms)
+        return self._queue.fail(job, told, retry=False)
 
     def _has_a_storable_result(self, outcome: Outcome) -> bool:
         """A result that is not JSON fails its job, not the batch."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pyqueue.core.job import Job
 
@@ -44,10 +44,23 @@ class Runner(Protocol):
         ...
 
 
+@runtime_checkable
+class EitherHandler(Protocol):
+    """A handler that runs some jobs on threads and others on the event loop."""
+
+    def is_async(self, job: Job) -> bool: ...
+
+    def run(self, job: Job) -> Any: ...
+
+    async def arun(self, job: Job) -> Any: ...
+
+
 def runner_for(
-    handler: Handler, concurrency: int, begin: Callable[[Job], bool], end: Callable[[Outcome], None]
+    handler: Handler | EitherHandler, concurrency: int, begin: Callable[[Job], bool], end: Callable[[Outcome], None]
 ) -> Runner:
     """The runner that fits the handler. `begin` is asked before each run, `end` told after it."""
+    if isinstance(handler, EitherHandler):
+        return EitherRunner(handler, concurrency, begin, end)
     call = handler if inspect.isfunction(handler) or inspect.ismethod(handler) else type(handler).__call__
     if inspect.iscoroutinefunction(call):
         return LoopRunner(handler, concurrency, begin, end)
@@ -162,6 +175,31 @@ class LoopRunner:
                 task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1.0 if is_at_once else None)
+
+
+class EitherRunner:
+    """Threads for plain functions and an event loop for coroutine functions, `concurrency` of each."""
+
+    def __init__(
+        self, handler: EitherHandler, concurrency: int, begin: Callable[[Job], bool], end: Callable[[Outcome], None]
+    ) -> None:
+        self._is_async = handler.is_async
+        self._threads = ThreadRunner(handler.run, concurrency, begin, end)
+        self._loop = LoopRunner(handler.arun, concurrency, begin, end)
+
+    def submit(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._runner_of(job).submit([job])
+
+    def cancel(self, job: Job) -> None:
+        self._runner_of(job).cancel(job)
+
+    def stop(self, *, is_at_once: bool) -> None:
+        self._threads.stop(is_at_once=is_at_once)
+        self._loop.stop(is_at_once=is_at_once)
+
+    def _runner_of(self, job: Job) -> Runner:
+        return self._loop if self._is_async(job) else self._threads
 
 
 def _of_handler(error: BaseException) -> BaseException:

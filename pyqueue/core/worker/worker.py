@@ -16,7 +16,7 @@ from pyqueue.core.worker.beat import Beater, Heart
 from pyqueue.core.worker.claim import Claiming, Pace, Source, give_back
 from pyqueue.core.worker.finish import Finisher, Finishing, Tally
 from pyqueue.core.worker.hand import Hand
-from pyqueue.core.worker.run import Handler, Outcome, runner_for
+from pyqueue.core.worker.run import EitherHandler, Handler, Outcome, runner_for
 from pyqueue.core.worker.stop import on_signals
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Worker:
         self,
         queue: WorkerQueue,
         queues: Sequence[str],
-        handler: Handler,
+        handler: Handler | EitherHandler,
         *,
         concurrency: int = 1,
         lease_ms: int | None = None,
@@ -73,7 +73,7 @@ class Worker:
         grace_ms: int = GRACE_MS_DEFAULT,
         prefetch_ms: int = PREFETCH_MS_DEFAULT,
     ) -> None:
-        if not callable(handler):
+        if not callable(handler) and not isinstance(handler, EitherHandler):
             raise ValidationError(f"handler {validate.shown(handler)}; expected a function that takes a Job.")
         validate.integer(concurrency, "concurrency", 1, CONCURRENCY_MAX)
         validate.integer(grace_ms, "grace_ms", 0, limits.DURATION_MS_MAX)

@@ -1,0 +1,1 @@
+"""Functions as jobs: their arguments as named JSON, checked when they are pushed."""

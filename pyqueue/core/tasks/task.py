@@ -1,0 +1,197 @@
+"""A function that can be pushed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+
+import msgspec
+
+from pyqueue.core.errors import ConfigError, ValidationError
+from pyqueue.core.job import Job, JobOptions
+from pyqueue.core.tasks.context import JobContext
+from pyqueue.core.tasks.policy import FailurePolicy
+from pyqueue.core.tasks.signature import Signature
+from pyqueue.core.validate import shown
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskQueue(Protocol):
+    """The calls of a queue that pushing tasks needs."""
+
+    def push(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str: ...
+
+    async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str: ...
+
+    def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]: ...
+
+    async def apush_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]: ...
+
+    def get_job(self, job: str, /) -> Job: ...
+
+    def wait_for(self, job: str, /, timeout: float | None = None) -> Any: ...
+
+    async def await_for(self, job: str, /, timeout: float | None = None) -> Any: ...
+
+
+class JobHandle(str, Generic[R]):
+    """The id of a pushed job, with which its result can be waited for. A text: it can be stored and passed on."""
+
+    _queue: TaskQueue
+    _result_type: Any
+
+    @classmethod
+    def of(cls, job_id: str, queue: TaskQueue, result_type: Any) -> JobHandle[R]:
+        """The handle of a job that was pushed to the queue."""
+        handle: JobHandle[R] = cls(job_id)
+        handle._queue, handle._result_type = queue, result_type
+        return handle
+
+    def job(self) -> Job:
+        """The job as it is now. Raises JobNotFound."""
+        return self._queue.get_job(str(self))
+
+    def result(self, timeout: float | None = None) -> R:
+        """Waits for the job to finish and gives what the task returned. `timeout` in seconds; None waits for ever.
+
+        Raises:
+            JobFailed: it used up its attempts. JobCancelled. JobNotFound. WaitTimeout: the job goes on.
+        """
+        return self._typed(self._queue.wait_for(str(self), timeout))
+
+    async def aresult(self, timeout: float | None = None) -> R:
+        """`result` for event loops; `await handle` is the same without a timeout."""
+        return self._typed(await self._queue.await_for(str(self), timeout))
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.aresult().__await__()
+
+    def _typed(self, result: Any) -> R:
+        return cast(R, msgspec.convert(result, self._result_type))
+
+
+class Task(Generic[P, R]):
+    """A function as a job. Call it to run it here; push it to run it in a worker."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str,
+        queue: str,
+        options: JobOptions,
+        policy: FailurePolicy,
+        queue_of: Callable[[], TaskQueue | None],
+    ) -> None:
+        self.function, self.name, self.queue, self.policy = function, name, queue, policy
+        self.signature = Signature(function, name)
+        self._options, self._queue_of = options, queue_of
+        self.__doc__, self.__name__ = function.__doc__, getattr(function, "__name__", name)
+        self.__wrapped__ = function
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the worker's event loop."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Runs the function here and now, without a job."""
+        context_name = self.signature.context_name
+        if context_name is None or context_name in kwargs:
+            return cast(R, self.function(*args, **kwargs))
+        arguments = self.signature.bound(args, kwargs)
+        return cast(R, self.function(**arguments, **{context_name: JobContext()}))
+
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Stores a job that will run the function with these arguments. When this returns, it is on disk.
+
+        Raises:
+            ValidationError: the arguments do not fit the function; the message names the parameter.
+            ConfigError: the task belongs to no queue yet. And what `PyQueue.push` raises.
+        """
+        return self.options().push(*args, **kwargs)
+
+    async def apush(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """`push` for event loops."""
+        return await self.options().apush(*args, **kwargs)
+
+    def map(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """Stores a job for each of `calls` (a mapping of arguments, a tuple, or one argument), all or none."""
+        return self.options().map(calls)
+
+    async def amap(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """`map` for event loops."""
+        return await self.options().amap(calls)
+
+    enqueue = push  # As Django and RQ call it.
+    delay = push  # As Celery calls it.
+
+    def options(self, *, queue: str | None = None, **options: Unpack[JobOptions]) -> TaskPush[P, R]:
+        """The task with other job options, or for another queue, for the pushes that follow."""
+        return TaskPush(self, queue or self.queue, cast(JobOptions, {**self._options, **options}))
+
+    def owner(self) -> TaskQueue:
+        """The queue that it pushes to."""
+        owner = self._queue_of()
+        if owner is None:
+            raise ConfigError(f"task {self.name!r} belongs to no queue yet; call queue.include(tasks) first.")
+        return owner
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r} of queue {self.queue!r}>"
+
+
+class TaskPush(Generic[P, R]):
+    """A task with the options that its jobs are to have."""
+
+    def __init__(self, task: Task[P, R], queue: str, options: JobOptions) -> None:
+        self._task, self._queue, self._options = task, queue, options
+
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """See `Task.push`."""
+        data = self._task.signature.arguments_of(args, kwargs)
+        return self._handle(self._task.owner().push(self._queue, self._task.name, data, **self._options))
+
+    async def apush(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """See `Task.apush`."""
+        data = self._task.signature.arguments_of(args, kwargs)
+        return self._handle(await self._task.owner().apush(self._queue, self._task.name, data, **self._options))
+
+    def map(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """See `Task.map`."""
+        return [self._handle(job_id) for job_id in self._task.owner().push_many(self._queue, self._jobs(calls))]
+
+    async def amap(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """See `Task.amap`."""
+        pushed = await self._task.owner().apush_many(self._queue, self._jobs(calls))
+        return [self._handle(job_id) for job_id in pushed]
+
+    enqueue = push
+    delay = push
+
+    def _jobs(self, calls: Iterable[Any]) -> list[dict[str, Any]]:
+        if isinstance(calls, str | bytes | Mapping):
+            raise ValidationError(f"map() got {shown(calls)}; expected a list with the arguments of one job each.")
+        return [{"name": self._task.name, "data": self._data(call), **self._options} for call in calls]
+
+    def _data(self, call: Any) -> dict[str, Any]:
+        if isinstance(call, Mapping):
+            return self._task.signature.arguments_of((), call)
+        return self._task.signature.arguments_of(call if isinstance(call, tuple) else (call,), {})
+
+    def _handle(self, job_id: str) -> JobHandle[R]:
+        return JobHandle.of(job_id, self._task.owner(), self._task.signature.result_type)
+
+
+class AsyncTask(Task[P, R]):
+    """A task written as `async def`: calling it gives a coroutine, its jobs run on the worker's event loop."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]  # to be awaited
+        """Runs the function here, without a job."""
+        return cast(Coroutine[Any, Any, R], super().__call__(*args, **kwargs))
+
+
+AnyTask = Task[..., Any]

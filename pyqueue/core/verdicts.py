@@ -1,0 +1,42 @@
+"""What a handler may raise to say how its run ends. Anything else that it raises is a failed attempt."""
+
+from __future__ import annotations
+
+from pyqueue.core import limits
+from pyqueue.core.validate import integer
+
+
+class Verdict(Exception):
+    """The worker's instruction, in place of an error."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def told(self) -> str | BaseException:
+        """What is kept as the job's error: the reason, or where an exception is behind it, the traceback of both."""
+        return self if self.__cause__ is not None else self.reason or type(self).__name__
+
+
+class Retry(Verdict):
+    """A failed attempt; if one is left, the next follows after `delay_ms` (None: after the job's backoff)."""
+
+    def __init__(self, reason: str = "", *, delay_ms: int | None = None) -> None:
+        super().__init__(reason)
+        self.delay_ms = None if delay_ms is None else integer(delay_ms, "delay_ms", 0, limits.DURATION_MS_MAX)
+
+
+class Snooze(Verdict):
+    """Not now: the job is given back, to be pulled again after `delay_ms`. No attempt is spent."""
+
+    def __init__(self, delay_ms: int) -> None:
+        super().__init__()
+        self.delay_ms = integer(delay_ms, "delay_ms", 0, limits.DURATION_MS_MAX)
+
+
+class Discard(Verdict):
+    """The job has no point any more: it ends as cancelled, with the reason, and not among the dead letters."""
+
+
+class GiveUp(Verdict):
+    """Another attempt has no point: the job goes to the dead letters at once."""
