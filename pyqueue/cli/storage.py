@@ -16,12 +16,12 @@ from pyqueue.core.queue import PyQueue
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def storage_option(command: F) -> F:
+def storage_option(command: F, *, required: bool = True) -> F:
     """`--storage`, or the environment variable PYQUEUE_STORAGE."""
     option = click.option(
         "--storage",
         envvar="PYQUEUE_STORAGE",
-        required=True,
+        required=required,
         metavar="PATH",
         help="The queue's file, or a URL such as sqlite:///jobs.db. Also taken from PYQUEUE_STORAGE.",
     )

@@ -6,13 +6,18 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
 
 from pyqueue.cli import logs
 from pyqueue.cli.storage import open_queue, reports_errors, storage_option
+from pyqueue.core.config import sqlite_path
 from pyqueue.core.errors import ConfigError
+from pyqueue.core.queue import PyQueue
+from pyqueue.core.tasks.registry import Tasks
+from pyqueue.core.tasks.task import Task
 
 # Every call of sqlite3 gives up the GIL and waits up to this long to get it back while another
 # thread computes; with Python's default of 5 ms a busy handler would slow every claim and ack.
@@ -20,56 +25,46 @@ _SWITCH_INTERVAL_SECONDS = 0.0005
 
 
 @click.command()
-@click.argument("handler", metavar="MODULE:HANDLER")
-@click.option("--queues", required=True, help="Names, separated by commas, in order of preference.")
+@click.argument("what", metavar="MODULE:NAME")
+@click.option("--queues", help="Names, separated by commas, in order of preference. For tasks, theirs by default.")
 @click.option("--concurrency", default=1, show_default=True, help="Jobs that run at the same time.")
 @click.option("--burst", is_flag=True, help="End when nothing is ready.")
 @click.option("--lease-ms", type=int, help="How long a job is this worker's without a heartbeat (30,000).")
 @click.option("--grace-ms", default=30_000, show_default=True, help="How long running jobs may finish at a stop.")
 @click.option("--worker-id", help="A name for this worker; a random one by default.")
-@click.option("--durability", type=click.Choice(["power", "process"]), default="power", show_default=True)
+@click.option("--durability", type=click.Choice(["power", "process"]), help="Of the storage: power by default.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
-@storage_option
+@partial(storage_option, required=False)
 @reports_errors
 def worker(
-    handler: str,
-    queues: str,
-    concurrency: int,
-    burst: bool,
-    lease_ms: int | None,
-    grace_ms: int,
-    worker_id: str | None,
-    durability: str,
+    what: str,
+    queues: str | None,
+    durability: str | None,
     log_format: str,
     log_level: str,
-    storage: str,
+    storage: str | None,
+    **options: Any,
 ) -> None:
-    """Run MODULE:HANDLER on the jobs of some queues.
+    """Run tasks, or one function, on the jobs of some queues.
 
-    The handler takes a Job. What it returns becomes the job's result; what it raises is a failed
-    attempt. An `async def` handler runs as tasks on one event loop, any other on threads. SIGTERM
-    or Ctrl-C lets running jobs finish; a second one gives them back and ends at once.
+    NAME is a PyQueue or a Tasks registry, whose tasks are run, or a handler: a function that takes a
+    Job. What it returns becomes the job's result; what it raises is a failed attempt. An `async def`
+    runs on one event loop, any other function on threads. SIGTERM or Ctrl-C lets running jobs finish;
+    a second one gives them back and ends at once.
 
-    Example: pyqueue worker shop.jobs:handle --queues emails,reports --storage jobs.db
+    Example: pyqueue worker shop.jobs:queue (or shop.jobs:handle --queues emails,reports --storage jobs.db)
     """
-    names = [name.strip() for name in queues.split(",") if name.strip()]
-    function = _load(handler)
+    found = _load(what)
     logs.set_up(log_format, log_level)
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-    with open_queue(storage, creates=True, durability=durability) as opened:
-        running = opened.worker(
-            names,
-            function,
-            concurrency=concurrency,
-            lease_ms=lease_ms,
-            burst=burst,
-            worker_id=worker_id,
-            grace_ms=grace_ms,
-        )
+    with _queue_for(found, storage, durability) as opened:
+        handler = None if isinstance(found, PyQueue | Tasks) else found
+        names = _names(queues, opened, handler)
+        running = opened.worker(names, handler, **options)
         click.echo(
             f"{running.worker_id} works on {', '.join(names)} of {opened.path} "
-            f"({concurrency} at a time, durability {durability}); Ctrl-C stops it",
+            f"({options['concurrency']} at a time); Ctrl-C stops it",
             err=True,
         )
         report = running.run()
@@ -79,11 +74,36 @@ def worker(
     )
 
 
-def _load(path: str) -> Callable[..., Any]:
-    """The function named `module:attribute`, found from the working directory as by `python -m`."""
+def _queue_for(found: Any, storage: str | None, durability: str | None) -> PyQueue:
+    """The queue that was named, or one on the storage."""
+    if isinstance(found, PyQueue):
+        if durability is not None or (storage is not None and sqlite_path(storage) != found.path):
+            raise ConfigError(
+                f"the worker was given a queue on {found.path!r}, which has its own storage and durability; "
+                "leave out --storage and --durability."
+            )
+        return found
+    if storage is None:
+        raise ConfigError("no storage; give --storage jobs.db, set PYQUEUE_STORAGE, or name a PyQueue.")
+    opened = open_queue(storage, creates=True, durability=durability or "power")
+    if isinstance(found, Tasks):
+        opened.include(found)
+    return opened
+
+
+def _names(queues: str | None, opened: PyQueue, handler: Callable[..., Any] | None) -> list[str]:
+    if queues is not None:
+        return [name.strip() for name in queues.split(",") if name.strip()]
+    if handler is not None:
+        raise ConfigError("a handler needs --queues, such as --queues emails,reports; only tasks name theirs.")
+    return opened.tasks.queues
+
+
+def _load(path: str) -> Any:
+    """The queue, tasks or function named `module:attribute`, found from the working directory as by `python -m`."""
     module_name, colon, attribute = path.partition(":")
     if not colon or not module_name or not attribute:
-        raise ConfigError(f"handler {path!r}; expected MODULE:HANDLER, such as shop.jobs:handle.")
+        raise ConfigError(f"handler {path!r}; expected MODULE:NAME, such as shop.jobs:queue or shop.jobs:handle.")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -94,6 +114,8 @@ def _load(path: str) -> Callable[..., Any]:
         raise ConfigError(f"handler {path!r}: {error}; looked in {os.getcwd()} and on sys.path.") from error
     except AttributeError as error:
         raise ConfigError(f"handler {path!r}: {error}; expected a function of that module.") from error
-    if not callable(found):
+    if isinstance(found, Task):
+        raise ConfigError(f"{path!r} is one task; name its PyQueue or Tasks registry, whose tasks are all run.")
+    if not callable(found) and not isinstance(found, PyQueue | Tasks):
         raise ConfigError(f"handler {path!r} is a {type(found).__name__}; expected a function that takes a Job.")
-    return found  # type: ignore[no-any-return]  # found by name: what it takes is not known here
+    return found

@@ -79,7 +79,7 @@ def test_other_commands_do_not_make_a_file_by_a_typo(tmp_path: Path, command: li
         (["inspect", "nonsense"], 2, "not a UUID"),
         (["inspect", "0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e"], 1, "not known here"),
         (["retry"], 2, "ids or --dlq"),
-        (["worker", "nowhere", "--queues", "q"], 2, "expected MODULE:HANDLER"),
+        (["worker", "nowhere", "--queues", "q"], 2, "expected MODULE:NAME"),
         (["worker", "nowhere:handle", "--queues", "q"], 2, "No module named 'nowhere'"),
         (["worker", "json:nothing", "--queues", "q"], 2, "no attribute 'nothing'"),
         (["worker", "json:__name__", "--queues", "q"], 2, "expected a function"),

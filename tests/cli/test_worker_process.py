@@ -100,3 +100,63 @@ def test_a_killed_worker_is_replaced_by_another(project: Path) -> None:
 
         [attempt] = queue.attempts(job_id)
         assert "stalled" in attempt.error
+
+
+TASKS = """
+from pyqueue import PyQueue, Tasks
+
+queue = PyQueue("jobs.db")
+tasks = Tasks()
+
+@queue.task(queue="q")
+def double(number: int) -> int:
+    return 2 * number
+
+@tasks.task(queue="q")
+async def double_too(number: int) -> int:
+    return 2 * number
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "options"),
+    [("shop:queue", "double", ()), ("shop:tasks", "double-too", ("--storage", "jobs.db"))],
+)
+def test_a_worker_runs_the_tasks_of_a_queue_or_registry(
+    project: Path, what: str, name: str, options: tuple[str, ...]
+) -> None:
+    (project / "shop.py").write_text(TASKS)
+    with PyQueue(project / "jobs.db") as queue:
+        job_id = queue.push("q", name, {"number": 21})
+
+        ended = _run(project, what, "--burst", *options)
+
+        assert ended.returncode == 0, ended.stderr
+        assert queue.wait_for(job_id, 1) == 42
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("shop:tasks",), "no storage; give --storage"),
+        (("shop:queue", "--storage", "other.db"), "has its own storage"),
+        (("shop:queue", "--durability", "process"), "has its own storage and durability"),
+        (("shop:double",), "is one task; name its PyQueue"),
+        (("handlers:handle", "--storage", "jobs.db"), "a handler needs --queues"),
+    ],
+)
+def test_a_worker_that_was_told_too_little_or_too_much_says_so(
+    project: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (project / "shop.py").write_text(TASKS)
+
+    ended = _run(project, *arguments)
+
+    assert ended.returncode == 2
+    assert message in ended.stderr
+
+
+def _run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pyqueue", "worker", *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "PYQUEUE_STORAGE"}
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=30)
