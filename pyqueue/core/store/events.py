@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pyqueue.core.store import counts
 from pyqueue.core.store.executor import Cursor
-from pyqueue.core.store.rows import exact_chunks, flat, with_rows
+from pyqueue.core.store.rows import in_pieces
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
@@ -42,8 +42,8 @@ def append(tx: Transaction, changes: Sequence[Change]) -> None:
     """Writes down the changes of this transaction; now and then the counts are brought up to them."""
     rows = [_row(tx.now_us, change) for change in changes if change.keys]
     last = None
-    for chunk in exact_chunks(rows):
-        last = tx.execute(with_rows(_APPEND, _WIDTH, len(chunk)), flat(chunk)).lastrowid
+    for sql, values in in_pieces(_APPEND, _WIDTH, rows):
+        last = tx.execute(sql, values).lastrowid
     if last is not None and last % counts.FOLD_EVERY < len(rows):
         counts.fold(tx)
 

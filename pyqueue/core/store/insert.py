@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyqueue.core.store.rows import exact_chunks, flat, padded_chunks, with_marks, with_rows
+from pyqueue.core.store.rows import in_pieces, padded_chunks, with_marks
 from pyqueue.core.store.transaction import Transaction
 
 # The plain case binds only what differs from the defaults: 2.3 times as fast as binding all columns.
@@ -53,28 +53,29 @@ _LAST_RANK: Final = """
 
 def insert_plain(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
     """Rows of (id, queue, name, data, priority, rank), waiting at once, all else at its default."""
-    for chunk in exact_chunks(rows):
-        if any(priority or rank for _, _, _, _, priority, rank in chunk):
-            tx.execute(with_rows(_INSERT_PLAIN, 6, len(chunk)), flat(chunk))
-        else:
-            tx.execute(with_rows(_INSERT_PLAINEST, 4, len(chunk)), flat(row[:4] for row in chunk))
+    if any(priority or rank for _, _, _, _, priority, rank in rows):
+        statements = in_pieces(_INSERT_PLAIN, 6, rows)
+    else:
+        statements = in_pieces(_INSERT_PLAINEST, 4, [row[:4] for row in rows])
+    for sql, values in statements:
+        tx.execute(sql, values)
 
 
 def insert(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
     """Rows with a value for each of `_COLUMNS`."""
-    for chunk in exact_chunks(rows):
-        tx.execute(with_rows(_INSERT, len(_COLUMNS), len(chunk)), flat(chunk))
+    for sql, values in in_pieces(_INSERT, len(_COLUMNS), rows):
+        tx.execute(sql, values)
 
 
 def insert_tags(tx: Transaction, rows: Sequence[tuple[str, int]]) -> None:
-    for chunk in exact_chunks(rows):
-        tx.execute(with_rows(_INSERT_TAGS, 2, len(chunk)), flat(chunk))
+    for sql, values in in_pieces(_INSERT_TAGS, 2, rows):
+        tx.execute(sql, values)
 
 
 def insert_parents(tx: Transaction, rows: Sequence[tuple[int, int]]) -> None:
     """Rows of (child, parent); the parents learn that somebody waits for them."""
-    for chunk in exact_chunks(rows):
-        tx.execute(with_rows(_INSERT_PARENTS, 2, len(chunk)), flat(chunk))
+    for sql, values in in_pieces(_INSERT_PARENTS, 2, rows):
+        tx.execute(sql, values)
     for keys in padded_chunks([parent for _, parent in rows]):
         tx.execute(with_marks(_MARK_PARENTS, len(keys)), keys)
 

@@ -55,6 +55,15 @@ def with_rows(sql: str, width: int, count: int) -> str:
     return sql.format(rows=", ".join([row] * count))
 
 
+def in_pieces(sql: str, width: int, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """`sql` for all rows, as few statements with what each binds."""
+    if len(rows) == 1:  # The lone push: half of what the general way takes.
+        yield with_rows(sql, width, 1), rows[0]
+        return
+    for chunk in exact_chunks(rows):
+        yield with_rows(sql, width, len(chunk)), flat(chunk)
+
+
 def flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
     """The values of all rows in one list, as a statement binds them."""
     return list(chain.from_iterable(rows))
