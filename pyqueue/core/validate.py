@@ -20,6 +20,7 @@ from pyqueue.core.errors import ValidationError
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]")
 _encode: Final = msgspec.json.Encoder().encode
+_skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def queue_name(name: object) -> str:
@@ -62,12 +63,13 @@ def json_text(value: Any, what: str, size_max: int) -> str:
     """`value` as JSON text within `size_max` bytes.
 
     What msgspec encodes is accepted (datetime, UUID, dataclass, … become their JSON forms);
-    NaN and infinities, which have no JSON form, are refused instead of becoming null.
+    NaN and infinities, which have no JSON form, are refused instead of becoming null. A `msgspec.Raw`
+    is JSON already: it is looked over, and taken as it is.
     """
     try:
-        encoded = _encode(value)
+        encoded = bytes(_skip(value)) if type(value) is msgspec.Raw else _encode(value)
         text = encoded.decode()
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
         raise ValidationError(
             f"{what} cannot be stored as JSON ({error}); expected dicts, lists, strings, numbers, booleans and None."
         ) from error
