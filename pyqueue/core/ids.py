@@ -85,6 +85,33 @@ def to_key(text: str, salt: int) -> int:
         ValidationError: `text` is not a UUID.
         JobNotFound: it is one, but was not made by this database.
     """
+    # As `to_text` wrote it: ids that are acknowledged together are neighbours and share their head.
+    low = _low_bits(salt).get(text[18:]) if type(text) is str else None
+    if low is not None:
+        high = _high_bits(text[:18])
+        if high is not None:
+            return high | low
+    return _key_of_any(text, salt)
+
+
+@lru_cache(maxsize=16)
+def _low_bits(salt: int) -> dict[str, int]:
+    """`_tails` the other way round."""
+    return {tail: low for low, tail in enumerate(_tails(salt))}
+
+
+@lru_cache(maxsize=1_024)
+def _high_bits(head: str) -> int | None:
+    """The bits of a key that `head` stands for, or None if `_head` would write it otherwise."""
+    try:
+        number = int(head.replace("-", ""), 16)
+    except ValueError:
+        return None
+    key = (number >> 16) << SEQUENCE_BITS | (number & 0xFFF) << _LOW_SEQUENCE_BITS
+    return key if key < 1 << 63 and _head(key) == head else None
+
+
+def _key_of_any(text: str, salt: int) -> int:
     match = _UUID.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValidationError(

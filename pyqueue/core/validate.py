@@ -20,7 +20,7 @@ from pyqueue.core.errors import ValidationError
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]")
 _encode: Final = msgspec.json.Encoder().encode
-_skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 def queue_name(name: object) -> str:
@@ -64,23 +64,42 @@ def json_text(value: Any, what: str, size_max: int) -> str:
 
     What msgspec encodes is accepted (datetime, UUID, dataclass, … become their JSON forms);
     NaN and infinities, which have no JSON form, are refused instead of becoming null. A `msgspec.Raw`
-    is JSON already: it is looked over, and taken as it is.
+    is JSON already: it is looked over, and taken as it is, in one line.
     """
+    if type(value) is msgspec.Raw:
+        return _wire_text(value, what, size_max)
     try:
-        encoded = bytes(_skip(value)) if type(value) is msgspec.Raw else _encode(value)
+        encoded = _encode(value)
         text = encoded.decode()
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValidationError(
             f"{what} cannot be stored as JSON ({error}); expected dicts, lists, strings, numbers, booleans and None."
         ) from error
     if len(encoded) > size_max:
-        raise ValidationError(
-            f"{what} has {len(encoded):,} bytes as JSON; expected at most {size_max:,}. "
-            "Store the large part elsewhere and pass a reference to it."
-        )
+        raise _too_large(what, len(encoded), size_max)
     if b"null" in encoded and not all(map(math.isfinite, _floats(value))):
         raise ValidationError(f"{what} contains NaN or an infinity, which JSON cannot hold; expected finite numbers.")
     return text
+
+
+def _wire_text(raw: msgspec.Raw, what: str, size_max: int) -> str:
+    """The text of raw JSON. It is decoded to look it over: what only skips it lets pass 1e999, which none can read."""
+    size_bytes = memoryview(raw).nbytes
+    if size_bytes > size_max:
+        raise _too_large(what, size_bytes, size_max)
+    try:
+        _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValidationError(f"{what} is JSON that cannot be read ({error}); expected valid JSON.") from error
+    # A line break in JSON is white space between values; in a protocol of lines it would end the reply that holds it.
+    return str(raw, "utf-8").replace("\r", " ").replace("\n", " ")
+
+
+def _too_large(what: str, size_bytes: int, size_max: int) -> ValidationError:
+    return ValidationError(
+        f"{what} has {size_bytes:,} bytes as JSON; expected at most {size_max:,}. "
+        "Store the large part elsewhere and pass a reference to it."
+    )
 
 
 def _floats(value: Any) -> Iterator[float]:
