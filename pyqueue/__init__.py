@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pyqueue._version import VERSION
 from pyqueue.core import errors, signals
 from pyqueue.core.backoff import Backoff
+from pyqueue.core.current import current_job
 from pyqueue.core.errors import PyQueueError
 from pyqueue.core.handle.joined import BoundQueue
 from pyqueue.core.job import (
@@ -23,7 +24,9 @@ from pyqueue.core.job import (
     LogEntry,
     QueueCounts,
     QueueInfo,
+    StepResult,
 )
+from pyqueue.core.joblog import JobFilter
 from pyqueue.core.queue import PyQueue
 from pyqueue.core.states import JobState
 from pyqueue.core.tasks.context import JobContext
@@ -50,6 +53,7 @@ __all__ = [
     "Job",
     "JobChange",
     "JobContext",
+    "JobFilter",
     "JobHandle",
     "JobOptions",
     "JobPage",
@@ -61,11 +65,13 @@ __all__ = [
     "QueueInfo",
     "Retry",
     "Snooze",
+    "StepResult",
     "Task",
     "Tasks",
     "Worker",
     "WorkerReport",
     "__version__",
+    "current_job",
     "errors",
     "signals",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pyqueue.core import ids
-from pyqueue.core.signals import BY_EVENT, JobChange
+from pyqueue.core.signals import BY_EVENT, JobChange, tell
 from pyqueue.core.states import STATES
 from pyqueue.core.store.transaction import Change
 
@@ -88,9 +88,4 @@ class Announcer:
                     self._all_sent.set()
 
     def _send(self, change: JobChange) -> None:
-        # One receiver at a time, so that one that raises does not keep the signal from the others.
-        for receiver in BY_EVENT[change.event].receivers_for(self._sender):
-            try:
-                receiver(self._sender, change=change)
-            except Exception:
-                log.exception("a receiver of a signal failed", extra={"event": change.event, "job_id": change.job_id})
+        tell(BY_EVENT[change.event], self._sender, change=change)

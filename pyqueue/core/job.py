@@ -227,6 +227,14 @@ class Attempt(msgspec.Struct, frozen=True):
     error: str
 
 
+class StepResult(msgspec.Struct, frozen=True):
+    """What a step of a job gave, as it is kept by `once`."""
+
+    name: str
+    kept_at: datetime
+    result: Any
+
+
 class FailResult(msgspec.Struct, frozen=True):
     """Where a failed job went. `next_attempt_at` is None when it may run at once, or never again."""
 

@@ -20,6 +20,7 @@ LABEL_BYTES_MAX: Final = 256  # custom_id, group_id, flow_id, worker_id
 MESSAGE_BYTES_MAX: Final = 4_096  # of one progress message
 LOGS_MAX: Final = 1_000  # per job; the oldest go first
 PARENTS_MAX: Final = 10_000  # depends_on of one job
+STEPS_MAX: Final = 1_000  # per job: each is looked up by its name, and all are kept with the job
 
 # --- numbers ------------------------------------------------------------------------------------
 PRIORITY_MAX: Final = 2**31 - 1  # int32 on the wire

@@ -65,7 +65,7 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening):
             sender=self,
         )
         self.tasks = Tasks(self)
-        self.task = self.tasks.task
+        self.task, self.wrap = self.tasks.task, self.tasks.wrap
         self._housekeeper = Housekeeper(self._runtime)
         self._housekeeping = threading.Lock()
 

@@ -11,17 +11,26 @@ commits of this process: a slow one delays later signals, never a job, and one t
 raises is logged and passed over. What other processes do is not seen here.
 A signal nobody listens to costs nothing.
 
+Three more are sent around the run of a job, in the worker's process, on the thread or event loop
+that runs the handler: `before_run` (job), `after_run` (job, result) and `run_failed` (job, error: whatever
+was raised, verdicts such as `Snooze` and cancellation included). Each `before_run` is followed by one of
+the other two. The run waits for their receivers, which must not block an event loop. They only look on:
+what is to change a run is a wrap (`queue.wrap`).
+
 blinker keeps weak references: connect a function that stays alive, or pass weak=False.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import logging
+from typing import Any, Final
 
 from blinker import NamedSignal, Namespace
 
 from pyqueue.core.job import JobChange
 from pyqueue.core.transitions import TRANSITIONS
+
+log = logging.getLogger(__name__)
 
 _namespace: Final = Namespace()
 
@@ -42,6 +51,20 @@ job_cancelled: Final = _signal("job_cancelled")
 job_retried: Final = _signal("job_retried")
 job_deleted: Final = _signal("job_deleted")
 
+before_run: Final = _namespace.signal("before_run", doc="a worker is about to run the handler of `job`")
+after_run: Final = _namespace.signal("after_run", doc="the handler of `job` has returned `result`")
+run_failed: Final = _namespace.signal("run_failed", doc="the handler of `job` has raised `error`")
+
 __all__ = ["BY_EVENT", "JobChange"]
 
 BY_EVENT: Final = {event: _signal(rule.signal) for event, rule in TRANSITIONS.items()}
+
+
+def tell(signal: NamedSignal, sender: object, **facts: Any) -> None:
+    """Calls the receivers one at a time, so that one that raises keeps the signal from none of the others."""
+    if signal.receivers:
+        for receiver in signal.receivers_for(sender):
+            try:
+                receiver(sender, **facts)
+            except Exception:
+                log.exception("a receiver of a signal failed", extra={"signal": signal.name})

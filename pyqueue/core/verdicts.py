@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from pyqueue.core import limits
 from pyqueue.core.validate import integer
+
+
+class FailOptions(TypedDict, total=False):
+    """How `fail` is to take a run."""
+
+    retry: bool
+    delay_ms: int | None
+    discard: bool
 
 
 class Verdict(Exception):
@@ -17,6 +27,10 @@ class Verdict(Exception):
         """What is kept as the job's error: the reason, or where an exception is behind it, the traceback of both."""
         return self if self.__cause__ is not None else self.reason or type(self).__name__
 
+    def fail_options(self) -> FailOptions:
+        """What it means to `fail`."""
+        return {}
+
 
 class Retry(Verdict):
     """A failed attempt; if one is left, the next follows after `delay_ms` (None: after the job's backoff)."""
@@ -24,6 +38,9 @@ class Retry(Verdict):
     def __init__(self, reason: str = "", *, delay_ms: int | None = None) -> None:
         super().__init__(reason)
         self.delay_ms = None if delay_ms is None else integer(delay_ms, "delay_ms", 0, limits.DURATION_MS_MAX)
+
+    def fail_options(self) -> FailOptions:
+        return {"delay_ms": self.delay_ms}
 
 
 class Snooze(Verdict):
@@ -37,6 +54,12 @@ class Snooze(Verdict):
 class Discard(Verdict):
     """The job has no point any more: it ends as cancelled, with the reason, and not among the dead letters."""
 
+    def fail_options(self) -> FailOptions:
+        return {"discard": True}
+
 
 class GiveUp(Verdict):
     """Another attempt has no point: the job goes to the dead letters at once."""
+
+    def fail_options(self) -> FailOptions:
+        return {"retry": False}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyqueue import PyQueue
+from pyqueue.core.store import migrations
 from pyqueue.core.store.counts import FOLD_EVERY
 from tests.crash.faults import assert_sound
 
@@ -85,15 +86,17 @@ def test_forgetting_events_loses_no_count(path: Path) -> None:
 
 
 def test_a_file_of_the_schema_before_keeps_its_counts(path: Path) -> None:
-    with PyQueue(path) as queue:
-        for _ in range(3):
-            queue.push("q", "n")
     connection = sqlite3.connect(path)
     with connection:  # As it was when every transaction kept the counts.
+        for step in migrations.STEPS[:2]:
+            for statement in step.statements:
+                connection.execute(statement)
+        meta = {"schema_version": 2, "salt": 1, "last_deleted": 0}
+        connection.executemany("INSERT INTO pyqueue_meta VALUES (?, ?)", meta.items())
+        connection.executemany(
+            "INSERT INTO pyqueue_job (id, queue, name, data) VALUES (?, 'q', 'n', '{}')", [(1,), (2,), (3,)]
+        )
         connection.execute("INSERT INTO pyqueue_count VALUES ('q', 0, 3)")
-        connection.execute("ALTER TABLE pyqueue_event DROP COLUMN source")
-        connection.execute("DELETE FROM pyqueue_meta WHERE key = 'counted_to'")
-        connection.execute("UPDATE pyqueue_meta SET value = 2 WHERE key = 'schema_version'")
     connection.close()
 
     with PyQueue(path) as queue:

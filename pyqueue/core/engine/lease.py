@@ -57,14 +57,14 @@ def _answer(
 
 
 class Progress(Struct, frozen=True):
-    """Notes how far a run has come, with a message for the job's log. No sign of life: that is `Heartbeat`.
+    """Notes how far a run has come, a message for the job's log, or both. No sign of life: that is `Heartbeat`.
 
     Raises:
         JobNotFound, InvalidState, LeaseLost.
     """
 
     ref: Ref
-    percent: int
+    percent: int | None
     message: str | None
 
     durable: ClassVar[bool] = False

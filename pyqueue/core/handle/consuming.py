@@ -172,6 +172,14 @@ class Consuming:
         """`progress` for event loops."""
         await self._runtime.awrite(_progress_of(job, percent, message, lease))
 
+    def log(self, job: JobOrId, message: str, *, lease: int | None = None) -> None:
+        """Adds a message to the log of an active job, of which the newest 1,000 are kept. Raises what `ack` raises."""
+        self._runtime.write(_log_of(job, message, lease))
+
+    async def alog(self, job: JobOrId, message: str, *, lease: int | None = None) -> None:
+        """`log` for event loops."""
+        await self._runtime.awrite(_log_of(job, message, lease))
+
     def _pull_of(self, queue: str | Sequence[str], count: int, lease_ms: int | None, worker_id: str | None) -> Pull:
         if not isinstance(queue, str | Iterable):
             raise ValidationError(f"pull got {validate.shown(queue)}; expected the name of a queue or a list of names.")
@@ -222,6 +230,10 @@ def _progress_of(job: JobOrId, percent: int, message: str | None, lease: int | N
     if message is not None:
         validate.text(message, "progress message", limits.MESSAGE_BYTES_MAX)
     return Progress(ref_of(job, lease), min(100, integer(percent, "progress", 0, 2**63 - 1)), message)
+
+
+def _log_of(job: JobOrId, message: str, lease: int | None) -> Progress:
+    return Progress(ref_of(job, lease), None, validate.text(message, "log message", limits.MESSAGE_BYTES_MAX))
 
 
 def _raise_first(errors: Sequence[PyQueueError | None]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from pyqueue.core import limits, validate
 from pyqueue.core.engine.finish import Ref
@@ -12,6 +14,9 @@ from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.job import AckResult, Job
 
 JobOrId = Job | str
+
+# Frames of code below this folder are ours, not a handler's.
+_PACKAGE: Final = str(Path(__file__).parents[2]) + os.sep
 
 
 def ref_of(job: JobOrId, lease: int | None = None) -> Ref:
@@ -78,6 +83,16 @@ def result_text(result: Any) -> str | None:
 def error_of(error: object) -> str:
     """The text of a failure: a string as given, an exception as its traceback, cut to the limit."""
     if isinstance(error, BaseException):
-        text = "".join(traceback.format_exception(error)).rstrip()
+        text = "".join(_of_handler(traceback.TracebackException.from_exception(error)).format()).rstrip()
         return validate.cut(text, limits.ERROR_BYTES_MAX).replace("\0", "\ufffd")
     return validate.error_text(error)
+
+
+def _of_handler(trace: traceback.TracebackException) -> traceback.TracebackException:
+    """The traceback from where the handler's code begins: what called it says nothing about the job."""
+    for part in (trace.__cause__, trace.__context__):
+        if part is not None:
+            _of_handler(part)
+    own = next((number for number, frame in enumerate(trace.stack) if not frame.filename.startswith(_PACKAGE)), 0)
+    del trace.stack[:own]
+    return trace

@@ -10,8 +10,10 @@ from pyqueue.core.engine.pull import Pull
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
+from pyqueue.core.handle.steps import Stepping
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import HousekeepingReport, Job
+from pyqueue.core.tasks.around import Around
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.running import TaskHandler
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
 
 
-class Working(Consuming):
+class Working(Consuming, Stepping):
     """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
 
     _housekeeper: Housekeeper
@@ -58,12 +60,15 @@ class Working(Consuming):
         from pyqueue.core.worker.run import EitherHandler, Handler
         from pyqueue.core.worker.worker import Worker  # Most who import pyqueue push, and run no worker.
 
-        runs: Handler | EitherHandler = TaskHandler(self.tasks, self) if handler is None else handler
+        runs: Handler | EitherHandler = TaskHandler(self.tasks, self) if handler is None else self._surrounded(handler)
         checked = self._pull_of(
             self._queues_of_tasks() if queues is None else queues, 1, options.get("lease_ms"), options.get("worker_id")
         )
         options["lease_ms"] = checked.lease_ms
         return Worker(self, checked.queues, runs, **options)
+
+    def _surrounded(self, handler: Callable[[Job], Any]) -> Callable[[Job], Any]:
+        return Around(self).handling(handler, lambda: self.tasks.wraps) if callable(handler) else handler
 
     def _queues_of_tasks(self) -> list[str]:
         if not self.tasks.queues:

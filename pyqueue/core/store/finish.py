@@ -75,6 +75,7 @@ _DELETE_OF: Final = {
     for table, column in (
         ("pyqueue_attempt", "job_id"),
         ("pyqueue_log", "job_id"),
+        ("pyqueue_step", "job_id"),
         ("pyqueue_dependency", "child_id"),
     )
 }

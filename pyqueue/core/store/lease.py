@@ -23,7 +23,7 @@ _EXTEND: Final = """
 # RETURNING of an UPDATE … FROM.
 
 _REPORT: Final = """
-    UPDATE pyqueue_job SET progress = ?, updated_at = ?
+    UPDATE pyqueue_job SET progress = coalesce(?, progress, 0), updated_at = ?
     WHERE id = ? AND state = 3 AND (? IS NULL OR lease_token = ?)
     RETURNING id
 """
@@ -53,8 +53,8 @@ def extend(tx: Transaction, leases: Sequence[tuple[int, int | None]], until_us: 
     return extended
 
 
-def report(tx: Transaction, key: int, lease: int | None, percent: int) -> bool:
-    """Sets the progress of a run; False if the run is over or another's."""
+def report(tx: Transaction, key: int, lease: int | None, percent: int | None) -> bool:
+    """Sets the progress of a run (None: leaves it); False if the run is over or another's."""
     return tx.row(_REPORT, (percent, tx.now_us, key, lease, lease)) is not None
 
 

@@ -175,10 +175,24 @@ _SOURCES: Final = (
     "INSERT INTO pyqueue_meta (key, value) SELECT 'counted_to', coalesce(max(position), 0) FROM pyqueue_event",
 )
 
+# What `once` keeps. Jobs without such steps have no row here and no column for it.
+_STEPS_OF_JOBS: Final = (
+    """
+    CREATE TABLE pyqueue_step (
+        job_id BIGINT NOT NULL,
+        name TEXT NOT NULL,
+        kept_at BIGINT NOT NULL,
+        result TEXT NOT NULL,
+        PRIMARY KEY (job_id, name)
+    ) WITHOUT ROWID
+    """,
+)
+
 STEPS: Final = (
     Step("jobs and queues", _TABLES),
     Step("processes", _PROCESSES),
     Step("sources of events", _SOURCES),
+    Step("steps of jobs", _STEPS_OF_JOBS),
 )
 
 _SET_META: Final = (

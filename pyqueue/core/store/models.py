@@ -104,6 +104,19 @@ class LogRow(Model):
         primary_key = CompositeKey("job_id", "number")
 
 
+class StepRow(Model):
+    """What a step of a job gave, so that a retry does not repeat it."""
+
+    job_id = BigIntegerField()
+    name = TextField()
+    kept_at = BigIntegerField()
+    result = TextField()
+
+    class Meta:
+        table_name = "pyqueue_step"
+        primary_key = CompositeKey("job_id", "name")
+
+
 class QueueRow(Model):
     """What is known of a queue beyond its jobs. A queue without a row has the defaults."""
 
@@ -184,6 +197,7 @@ MODELS = (
     DependencyRow,
     AttemptRow,
     LogRow,
+    StepRow,
     QueueRow,
     CountRow,
     LeaseRow,

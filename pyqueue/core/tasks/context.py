@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
+from pyqueue.core import limits
 from pyqueue.core.errors import InvalidState
+from pyqueue.core.handle.steps import StepForm
 from pyqueue.core.job import HeartbeatResult, Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _ASK_AGAIN_SECONDS: Final = 1.0
 
@@ -19,15 +25,26 @@ class ContextQueue(Protocol):
 
     async def aprogress(self, job: Job, percent: int, message: str | None = None, /) -> None: ...
 
-    def heartbeat(self, job: Job, /) -> HeartbeatResult: ...
+    def log(self, job: Job, message: str, /) -> None: ...
 
-    async def aheartbeat(self, job: Job, /) -> HeartbeatResult: ...
+    async def alog(self, job: Job, message: str, /) -> None: ...
+
+    def heartbeat(self, job: Job, /, *, lease_ms: int) -> HeartbeatResult: ...
+
+    async def aheartbeat(self, job: Job, /, *, lease_ms: int) -> HeartbeatResult: ...
+
+    def once(self, job: Job, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    async def aonce(
+        self, job: Job, step: str, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
 
 
 class JobContext:
     """Given to a task that has a parameter annotated with it; such a parameter is no argument of the job.
 
-    In a task that is called directly there is no job: `progress` then does nothing, and nothing is cancelled.
+    In a task that is called directly there is no job: messages then go nowhere, nothing is cancelled, and each
+    step is simply called.
     """
 
     def __init__(self, job: Job | None = None, queue: ContextQueue | None = None) -> None:
@@ -62,16 +79,68 @@ class JobContext:
         if self._queue is not None:
             await self._queue.aprogress(self.job, percent, message)
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether somebody asked for the job to stop. Asks the database at most once a second.
+    def log(self, message: str) -> None:
+        """Adds a message to the job's log, for those who look at it; the newest 1,000 are kept."""
+        if self._queue is not None:
+            self._queue.log(self.job, message)
+
+    async def alog(self, message: str) -> None:
+        """`log` for event loops."""
+        if self._queue is not None:
+            await self._queue.alog(self.job, message)
+
+    def heartbeat(self) -> None:
+        """Extends the lease now. A worker does so by itself; this also asks whether the run is still ours.
 
         Raises:
             LeaseLost, InvalidState, JobNotFound: the run is over, and its result will not be taken.
         """
-        if self._queue is not None and not self._is_cancelled:
-            now = time.monotonic()
-            if now - self._asked_at >= _ASK_AGAIN_SECONDS:
-                self._asked_at = now
-                self._is_cancelled = self._queue.heartbeat(self.job).cancel_requested
+        if self._queue is not None:
+            self._note(self._queue.heartbeat(self.job, lease_ms=self._lease_ms))
+
+    async def aheartbeat(self) -> None:
+        """`heartbeat` for event loops."""
+        if self._queue is not None:
+            self._note(await self._queue.aheartbeat(self.job, lease_ms=self._lease_ms))
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody asked for the job to stop. Asks the database at most once a second.
+
+        On an event loop, where a worker cancels the task anyway, ask after `await aheartbeat()`.
+
+        Raises:
+            LeaseLost, InvalidState, JobNotFound: the run is over, and its result will not be taken.
+        """
+        if not self._is_cancelled and time.monotonic() - self._asked_at >= _ASK_AGAIN_SECONDS:
+            self.heartbeat()
         return self._is_cancelled
+
+    def once(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls the function and keeps its result with the job: later attempts are given it without a call.
+
+        See `PyQueue.once` for what is kept, and when a function is called again all the same.
+        """
+        if self._queue is not None:
+            return self._queue.once(self.job, step, function, *args, **kwargs)
+        form = StepForm(step, function)
+        return cast(R, form.decoded(form.encoded(function(*args, **kwargs))))
+
+    async def aonce(self, step: str, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """`once` for event loops and coroutine functions."""
+        if self._queue is not None:
+            return await self._queue.aonce(self.job, step, function, *args, **kwargs)
+        form = StepForm(step, function)
+        return cast(R, form.decoded(form.encoded(await function(*args, **kwargs))))
+
+    @property
+    def _lease_ms(self) -> int:
+        """The lease as the worker has chosen it: a heartbeat for another one would cut it short."""
+        job = self.job
+        if job.lease_us is None or job.started_us is None:
+            return limits.LEASE_MS_DEFAULT
+        return min(max((job.lease_us - job.started_us) // 1_000, limits.LEASE_MS_MIN), limits.LEASE_MS_MAX)
+
+    def _note(self, result: HeartbeatResult) -> None:
+        self._asked_at = time.monotonic()
+        self._is_cancelled = result.cancel_requested

@@ -8,14 +8,16 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast,
 
 from pyqueue.core import validate
 from pyqueue.core.errors import ConfigError
-from pyqueue.core.job import JobOptions
+from pyqueue.core.job import Job, JobOptions
 from pyqueue.core.options import RULES
+from pyqueue.core.tasks.around import Wrap, wrap_of
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.policy import Errors, FailurePolicy, RetryDelay
 from pyqueue.core.tasks.task import AnyTask, AsyncTask, Task, TaskQueue
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Hook = TypeVar("Hook", bound=Callable[[Job], Any])
 
 DEFAULT_QUEUE = "default"
 
@@ -40,8 +42,10 @@ class Tasks:
 
     def __init__(self, queue: TaskQueue | None = None) -> None:
         self._queue = queue
+        self._outer: Tasks | None = None
         self._tasks: dict[str, AnyTask] = {}
         self._aliases: dict[str, AnyTask] = {}
+        self._wraps: list[Wrap] = []
 
     @overload
     def task(self, function: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
@@ -99,7 +103,7 @@ class Tasks:
                 queue=validate.queue_name(queue),
                 options=cast(JobOptions, options),
                 policy=policy,
-                queue_of=lambda: self._queue,
+                home=self,
             )
             self._add(task, list(map(validate.job_name, aliases)))
             return task
@@ -107,14 +111,14 @@ class Tasks:
         return register if function is None else register(function)
 
     def include(self, other: Tasks) -> None:
-        """Takes over the tasks of another registry, which from now on push to this one's queue.
+        """Takes over the tasks of another registry, present and future, which from now on push to this one's queue.
 
         Raises:
             ConfigError: a name is taken, or the other registry belongs to another queue.
         """
-        if other is self:
+        if other is self or other._outer is self:
             return
-        if other._queue is not None and other._queue is not self._queue:
+        if other._outer is not None or other.queue is not None:
             raise ConfigError("these tasks belong to another queue already; expected a registry of its own per queue.")
         names = {
             task: [alias for alias, its in other._aliases.items() if its is task] for task in other._tasks.values()
@@ -123,11 +127,37 @@ class Tasks:
             self._require_free(task, [task.name, *aliases])
         for task, aliases in names.items():
             self._add(task, aliases)
-        other._queue = self._queue
+        other._outer = self
+
+    def wrap(self, hook: Hook) -> Hook:
+        """Surrounds every run of these tasks (for a queue: of everything that its workers run) with the hook.
+
+            @queue.wrap
+            def timed(job):
+                with timer(job.name):
+                    yield
+
+        The hook is a function of the job that yields once, or gives a context manager. It sees what the run raises,
+        and may raise something else, or nothing: the job then completes without a result. What it raises itself is
+        a failed attempt. A plain one surrounds plain and async runs alike (and must not block the event loop); one
+        that is async surrounds async runs only. The first is the outermost; a queue's surround a registry's.
+        """
+        self._wraps.append(wrap_of(hook))
+        return hook
 
     def find(self, name: str) -> AnyTask | None:
         """The task that runs jobs of this name."""
         return self._tasks.get(name) or self._aliases.get(name)
+
+    @property
+    def queue(self) -> TaskQueue | None:
+        """The queue that the tasks push to, once there is one."""
+        return self._queue if self._outer is None else self._outer.queue
+
+    @property
+    def wraps(self) -> list[Wrap]:
+        """The hooks around the runs of these tasks, from the outermost inwards."""
+        return self._wraps if self._outer is None else [*self._outer.wraps, *self._wraps]
 
     @property
     def names(self) -> list[str]:
@@ -141,6 +171,8 @@ class Tasks:
 
     def _add(self, task: AnyTask, aliases: Sequence[str]) -> None:
         self._require_free(task, [task.name, *aliases])
+        if self._outer is not None:
+            self._outer._add(task, aliases)
         self._tasks[task.name] = task
         self._aliases.update(dict.fromkeys(aliases, task))
 

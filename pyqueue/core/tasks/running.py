@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NoReturn
 
 from pyqueue.core.errors import UnknownTask
 from pyqueue.core.job import Job
+from pyqueue.core.tasks.around import Around
 from pyqueue.core.tasks.context import ContextQueue, JobContext
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.task import AnyTask
@@ -16,6 +18,7 @@ class TaskHandler:
 
     def __init__(self, tasks: Tasks, queue: ContextQueue) -> None:
         self._tasks, self._queue = tasks, queue
+        self._around = Around(queue)
 
     def is_async(self, job: Job) -> bool:
         """Whether the job is to run on the event loop, by `arun`."""
@@ -27,7 +30,7 @@ class TaskHandler:
         task = self._task(job)
         arguments = self._arguments(task, job)
         try:
-            return task.function(**arguments)
+            return self._around.run(job, task.wraps, partial(task.function, **arguments))
         except Exception as error:
             _judge(task, job, error)
 
@@ -36,7 +39,7 @@ class TaskHandler:
         task = self._task(job)
         arguments = self._arguments(task, job)
         try:
-            return await task.function(**arguments)
+            return await self._around.arun(job, task.wraps, partial(task.function, **arguments))
         except Exception as error:
             _judge(task, job, error)
 

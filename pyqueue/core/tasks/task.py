@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
 
 import msgspec
 
 from pyqueue.core.errors import ConfigError, ValidationError
 from pyqueue.core.job import Job, JobOptions
+from pyqueue.core.tasks.around import Wrap
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.policy import FailurePolicy
 from pyqueue.core.tasks.signature import Signature
@@ -37,6 +38,16 @@ class TaskQueue(Protocol):
     async def await_for(self, job: str, /, timeout: float | None = None) -> Any: ...
 
 
+class Home(Protocol):
+    """The registry that a task was defined in."""
+
+    @property
+    def queue(self) -> TaskQueue | None: ...
+
+    @property
+    def wraps(self) -> Sequence[Wrap]: ...
+
+
 class JobHandle(str, Generic[R]):
     """The id of a pushed job, with which its result can be waited for. A text: it can be stored and passed on."""
 
@@ -59,6 +70,7 @@ class JobHandle(str, Generic[R]):
 
         Raises:
             JobFailed: it used up its attempts. JobCancelled. JobNotFound. WaitTimeout: the job goes on.
+            ValidationError: the result is not of the type that the task says.
         """
         return self._typed(self._queue.wait_for(str(self), timeout))
 
@@ -70,7 +82,13 @@ class JobHandle(str, Generic[R]):
         return self.aresult().__await__()
 
     def _typed(self, result: Any) -> R:
-        return cast(R, msgspec.convert(result, self._result_type))
+        try:
+            return cast(R, msgspec.convert(result, self._result_type, str_keys=True))
+        except msgspec.ValidationError as error:
+            raise ValidationError(
+                f"job {self} has the result {shown(result)}, which is not what its task says it returns ({error}); "
+                "look at job().result for what is there."
+            ) from error
 
 
 class Task(Generic[P, R]):
@@ -84,11 +102,11 @@ class Task(Generic[P, R]):
         queue: str,
         options: JobOptions,
         policy: FailurePolicy,
-        queue_of: Callable[[], TaskQueue | None],
+        home: Home,
     ) -> None:
         self.function, self.name, self.queue, self.policy = function, name, queue, policy
         self.signature = Signature(function, name)
-        self._options, self._queue_of = options, queue_of
+        self._options, self._home = options, home
         self.__doc__, self.__name__ = function.__doc__, getattr(function, "__name__", name)
         self.__wrapped__ = function
 
@@ -96,6 +114,11 @@ class Task(Generic[P, R]):
     def is_async(self) -> bool:
         """Whether it runs on the worker's event loop."""
         return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def wraps(self) -> Sequence[Wrap]:
+        """What surrounds its runs, from the outermost inwards."""
+        return self._home.wraps
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs the function here and now, without a job."""
@@ -135,7 +158,7 @@ class Task(Generic[P, R]):
 
     def owner(self) -> TaskQueue:
         """The queue that it pushes to."""
-        owner = self._queue_of()
+        owner = self._home.queue
         if owner is None:
             raise ConfigError(f"task {self.name!r} belongs to no queue yet; call queue.include(tasks) first.")
         return owner

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from pyqueue.core.errors import PyQueueError, StateError, StorageError, ValidationError
 from pyqueue.core.handle.refs import result_text
 from pyqueue.core.job import AckResult, FailResult, Job
-from pyqueue.core.verdicts import Discard, Retry, Snooze, Verdict
+from pyqueue.core.verdicts import Snooze, Verdict
 from pyqueue.core.worker.hand import Hand
 from pyqueue.core.worker.run import Outcome
 
@@ -145,12 +145,7 @@ class Finishing:
 
     def _fail_by_verdict(self, job: Job, verdict: Verdict) -> FailResult:
         """As the handler has decided."""
-        told = verdict.told()
-        if isinstance(verdict, Discard):
-            return self._queue.fail(job, told, discard=True)
-        if isinstance(verdict, Retry):
-            return self._queue.fail(job, told, delay_ms=verdict.delay_ms)
-        return self._queue.fail(job, told, retry=False)
+        return self._queue.fail(job, verdict.told(), **verdict.fail_options())
 
     def _has_a_storable_result(self, outcome: Outcome) -> bool:
         """A result that is not JSON fails its job, not the batch."""
