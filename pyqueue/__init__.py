@@ -27,6 +27,7 @@ from pyqueue.core.job import (
     StepResult,
 )
 from pyqueue.core.joblog import JobFilter
+from pyqueue.core.presence import WorkerInfo
 from pyqueue.core.queue import PyQueue
 from pyqueue.core.states import JobState
 from pyqueue.core.tasks.context import JobContext
@@ -69,6 +70,7 @@ __all__ = [
     "Task",
     "Tasks",
     "Worker",
+    "WorkerInfo",
     "WorkerReport",
     "__version__",
     "current_job",

@@ -8,6 +8,7 @@ from pyqueue._version import VERSION
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
 from pyqueue.cli.queues import pause, purge, resume, status
 from pyqueue.cli.worker import worker
+from pyqueue.cli.workers import workers
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +20,5 @@ def main() -> None:
     """
 
 
-for command in (worker, push, status, inspect, list_jobs, retry, cancel, delete, purge, pause, resume):
+for command in (worker, workers, push, status, inspect, list_jobs, retry, cancel, delete, purge, pause, resume):
     main.add_command(command)

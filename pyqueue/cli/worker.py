@@ -31,7 +31,7 @@ _SWITCH_INTERVAL_SECONDS = 0.0005
 @click.option("--burst", is_flag=True, help="End when nothing is ready.")
 @click.option("--lease-ms", type=int, help="How long a job is this worker's without a heartbeat (30,000).")
 @click.option("--grace-ms", default=30_000, show_default=True, help="How long running jobs may finish at a stop.")
-@click.option("--worker-id", help="A name for this worker; a random one by default.")
+@click.option("--name", help="What people call this worker; the first part of its id, whose rest is random.")
 @click.option("--durability", type=click.Choice(["power", "process"]), help="Of the storage: power by default.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")

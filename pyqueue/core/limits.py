@@ -17,6 +17,7 @@ RESULT_BYTES_MAX: Final = DATA_BYTES_MAX
 TAGS_MAX: Final = 64
 TAG_BYTES_MAX: Final = 256
 LABEL_BYTES_MAX: Final = 256  # custom_id, group_id, flow_id, worker_id
+WORKER_NAME_BYTES_MAX: Final = 200  # the random part of its id comes behind it
 MESSAGE_BYTES_MAX: Final = 4_096  # of one progress message
 LOGS_MAX: Final = 1_000  # per job; the oldest go first
 PARENTS_MAX: Final = 10_000  # depends_on of one job

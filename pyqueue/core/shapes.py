@@ -13,12 +13,14 @@ from pyqueue.core import ids
 from pyqueue.core.backoff import BACKOFFS
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.job import Attempt, Job, LogEntry, QueueCounts, QueueInfo
+from pyqueue.core.presence import WorkerInfo
 from pyqueue.core.states import ACTIVE, STATES
 
 _encode: Final = msgspec.json.encode
 _BACKOFFS: Final = tuple(backoff.value for backoff in BACKOFFS)
 _STATES: Final = tuple(state.value for state in STATES)
 
+_JOB_IN_HAND_KEYS: Final = ("id", "name", "queue", "attempt", "started_at", "lease_until", "progress")
 # What a job has that uses no option but a priority and has not run to an end: most of those that are pulled.
 _NOTHING_SPECIAL: Final = (
     '"custom_id":null,"result":null,"progress":null,"logs":[],"delay_until":null,"completed_at":null,'
@@ -153,6 +155,16 @@ def queue_object(info: QueueInfo) -> dict[str, Any]:
         "counts": counts_object(info.counts),
         "pushes_paused": info.pushes_paused,
         "pulls_paused": info.pulls_paused,
+    }
+
+
+def worker_object(info: WorkerInfo) -> dict[str, Any]:
+    """A worker, with the jobs it holds in the few keys that tell which they are."""
+    return {
+        **{field: getattr(info, field) for field in WorkerInfo.__struct_fields__},
+        "started_at": moment_text(info.started_at),
+        "seen_at": moment_text(info.seen_at),
+        "jobs": [{key: job_object(job)[key] for key in _JOB_IN_HAND_KEYS} for job in info.jobs],
     }
 
 

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from pyqueue import JobOptions, PyQueue
 from pyqueue.cli.jobs import push as push_command
 from pyqueue.cli.main import main
+from pyqueue.core.clock import SystemClock
+from pyqueue.core.presence import Presence
 
 
 @pytest.fixture
@@ -169,3 +171,32 @@ def test_help_of_every_command_has_an_example() -> None:
         help_text = CliRunner().invoke(main, [name, "--help"]).output
         assert f"Example: pyqueue {name}" in " ".join(help_text.split()), name
         assert command.get_short_help_str(200).endswith("."), name
+
+
+def test_workers_shows_who_works_on_what(storage: str) -> None:
+    presence = Presence(
+        id="web-1-0a",
+        name="web-1",
+        host="h",
+        pid=7,
+        version="1",
+        mode="thread",
+        concurrency=2,
+        queues=("q", "r"),
+        tasks=("send",),
+        started_us=SystemClock().now_us() - 3_700_000_000,
+    )
+    nobody = run("workers", storage=storage)
+    with PyQueue(storage) as queue:
+        ids = queue.push_many("q", [{"name": "send"}] * 7)
+        jobs = queue.pull("q", count=7, worker_id="web-1-0a")
+        queue.beat(jobs, lease_ms=60_000, presence=presence)
+
+    table = run("workers", storage=storage).stdout
+    as_json = json.loads(run("workers", "--json", storage=storage).stdout)
+
+    assert (nobody.stdout, nobody.stderr) == ("", "no workers are running\n")
+    assert all(job_id in table for job_id in ids[:5])
+    assert "web-1-0a  h" in table and "q, r" in table and "1h 1m" in table and "and 2 more" in table
+    assert [job["id"] for job in as_json["jobs"]] == ids
+    assert (as_json["queues"], as_json["tasks"], as_json["jobs_in_hand"]) == (["q", "r"], ["send"], 7)

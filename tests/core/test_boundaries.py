@@ -54,6 +54,7 @@ LIMITS = [
     Limit("LABEL_BYTES_MAX", 256, lambda queue, n: queue.push("q", "n", group_id="g" * n), "group_id has 257"),
     Limit("LABEL_BYTES_MAX", 256, lambda queue, n: queue.push("q", "n", flow_id="é" * (n // 2) + "f" * (n % 2)), "257"),
     Limit("LABEL_BYTES_MAX", 256, lambda queue, n: queue.pull("q", worker_id="w" * n), "worker_id has 257"),
+    Limit("WORKER_NAME_BYTES_MAX", 200, lambda queue, n: queue.worker("q", print, name="w" * n), "name has 201"),
     Limit("MESSAGE_BYTES_MAX", 4_096, lambda queue, n: queue.progress(running(queue), 1, "m" * n), "message has 4,097"),
     Limit(
         "PARENTS_MAX",

@@ -7,13 +7,14 @@ from typing import Any
 
 from pyqueue.core import ids, limits, validate
 from pyqueue.core.clock import from_datetime
-from pyqueue.core.engine import queues
+from pyqueue.core.engine import queues, workers
 from pyqueue.core.engine.intervene import require_job
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.refs import JobOrId, job_id
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import Attempt, Job, JobPage, QueueCounts, QueueInfo
+from pyqueue.core.presence import WorkerInfo
 from pyqueue.core.states import JobState
 from pyqueue.core.store import jobs
 from pyqueue.core.store.jobs import Filter
@@ -102,6 +103,14 @@ class Inspecting:
     async def aqueues(self) -> list[QueueInfo]:
         """`queues` for event loops."""
         return await self._runtime.aread(queues.overview)
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers of all processes that were heard of within the last half minute, with the jobs they hold."""
+        return self._runtime.read(workers.living)
+
+    async def aworkers(self) -> list[WorkerInfo]:
+        """`workers` for event loops."""
+        return await self._runtime.aread(workers.living)
 
     def wait_for(self, job: JobOrId, timeout: float | None = None) -> Any:
         """Waits until a job has finished and returns its result. `timeout` in seconds; None waits for ever.

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pyqueue.core.engine.pull import Pull
-from pyqueue.core.errors import ConfigError
+from pyqueue.core.engine.workers import Beat, Leave
+from pyqueue.core.errors import ConfigError, PyQueueError
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
+from pyqueue.core.handle.refs import ref_of
 from pyqueue.core.handle.steps import Stepping
 from pyqueue.core.housekeeper import Housekeeper
-from pyqueue.core.job import HousekeepingReport, Job
+from pyqueue.core.job import HeartbeatResult, HousekeepingReport, Job
+from pyqueue.core.presence import Presence
 from pyqueue.core.tasks.around import Around
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.running import TaskHandler
@@ -61,11 +64,9 @@ class Working(Consuming, Stepping):
         from pyqueue.core.worker.worker import Worker  # Most who import pyqueue push, and run no worker.
 
         runs: Handler | EitherHandler = TaskHandler(self.tasks, self) if handler is None else self._surrounded(handler)
-        checked = self._pull_of(
-            self._queues_of_tasks() if queues is None else queues, 1, options.get("lease_ms"), options.get("worker_id")
-        )
+        checked = self._pull_of(self._queues_of_tasks() if queues is None else queues, 1, options.get("lease_ms"), None)
         options["lease_ms"] = checked.lease_ms
-        return Worker(self, checked.queues, runs, **options)
+        return Worker(self, checked.queues, runs, tasks=self.tasks.names if handler is None else (), **options)
 
     def _surrounded(self, handler: Callable[[Job], Any]) -> Callable[[Job], Any]:
         return Around(self).handling(handler, lambda: self.tasks.wraps) if callable(handler) else handler
@@ -107,6 +108,16 @@ class Working(Consuming, Stepping):
         """`pull` whose wait also ends when `is_over()` is true after a `wake_pulls()`. For workers."""
         operation = Pull(tuple(queues), count, lease_ms, worker_id)
         return self._runtime.write(operation) or waiting.pull(self._runtime, operation, wait_ms, is_over)
+
+    def beat(
+        self, jobs: Sequence[Job], /, *, lease_ms: int, presence: Presence | None
+    ) -> list[HeartbeatResult | PyQueueError]:
+        """`heartbeat_many`, in one transaction with what a worker says of itself. For workers."""
+        return self._runtime.write(Beat(tuple(map(ref_of, jobs)), lease_ms, presence))
+
+    def leave(self, worker_id: str, /) -> None:
+        """Says that a worker has ended. For workers."""
+        self._runtime.write(Leave(worker_id))
 
     def wake_pulls(self) -> None:
         """Makes every waiting pull of this handle look again."""

@@ -23,7 +23,7 @@ _COLUMNS: Final = (
     " lease_until, worker_id, cancel_requested_at, started_at, heartbeat_at, completed_at, updated_at, progress,"
     " result, last_error"
 )
-_FIELDS: Final = tuple(getattr(JobRow, column.strip()) for column in _COLUMNS.split(","))
+FIELDS: Final = tuple(getattr(JobRow, column.strip()) for column in _COLUMNS.split(","))
 
 _GET: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE id = ?"
 _PARENTS: Final = """
@@ -55,7 +55,7 @@ def get(tx: Transaction, key: int) -> Job | None:
 
 def page(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None) -> list[Job]:
     """Up to `limit` jobs with keys below `before_key`, newest first, without logs and parents."""
-    query = JobRow.select(*_FIELDS).order_by(JobRow.id.desc()).limit(limit)
+    query = JobRow.select(*FIELDS).order_by(JobRow.id.desc()).limit(limit)
     if before_key is not None:
         query = query.where(JobRow.id < before_key)
     for condition in _conditions(wanted):

@@ -188,11 +188,32 @@ _STEPS_OF_JOBS: Final = (
     """,
 )
 
+# The workers that live: some dozens of rows, so no index.
+_WORKERS: Final = (
+    """
+    CREATE TABLE pyqueue_worker (
+        id TEXT NOT NULL PRIMARY KEY,
+        name TEXT,
+        host TEXT NOT NULL,
+        pid BIGINT NOT NULL,
+        version TEXT NOT NULL,
+        mode TEXT NOT NULL,
+        concurrency BIGINT NOT NULL,
+        queues TEXT NOT NULL,
+        tasks TEXT NOT NULL,
+        started_at BIGINT NOT NULL,
+        seen_at BIGINT NOT NULL,
+        jobs BIGINT NOT NULL
+    ) WITHOUT ROWID
+    """,
+)
+
 STEPS: Final = (
     Step("jobs and queues", _TABLES),
     Step("processes", _PROCESSES),
     Step("sources of events", _SOURCES),
     Step("steps of jobs", _STEPS_OF_JOBS),
+    Step("workers", _WORKERS),
 )
 
 _SET_META: Final = (

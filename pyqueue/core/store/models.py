@@ -181,6 +181,26 @@ class EventRow(Model):
         table_name = "pyqueue_event"
 
 
+class WorkerRow(Model):
+    """A worker, as it said at its last beat; `queues` and `tasks` are lists of names as JSON."""
+
+    id = TextField(primary_key=True)
+    name = TextField(null=True)
+    host = TextField()
+    pid = BigIntegerField()
+    version = TextField()
+    mode = TextField()
+    concurrency = BigIntegerField()
+    queues = TextField()
+    tasks = TextField()
+    started_at = BigIntegerField()
+    seen_at = BigIntegerField()
+    jobs = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_worker"
+
+
 class MetaRow(Model):
     """Facts about the database: schema version, salt of its ids, highest id ever deleted, last event counted."""
 
@@ -203,5 +223,6 @@ MODELS = (
     LeaseRow,
     ListenerRow,
     EventRow,
+    WorkerRow,
     MetaRow,
 )

@@ -55,14 +55,21 @@ class EitherHandler(Protocol):
     async def arun(self, job: Job) -> Any: ...
 
 
+def mode_of(handler: Handler | EitherHandler) -> str:
+    """How a handler is run: on threads, on an event loop, or some jobs on these and some on that."""
+    if isinstance(handler, EitherHandler):
+        return "thread+async"
+    call = handler if inspect.isfunction(handler) or inspect.ismethod(handler) else type(handler).__call__
+    return "async" if inspect.iscoroutinefunction(call) else "thread"
+
+
 def runner_for(
     handler: Handler | EitherHandler, concurrency: int, begin: Callable[[Job], bool], end: Callable[[Outcome], None]
 ) -> Runner:
     """The runner that fits the handler. `begin` is asked before each run, `end` told after it."""
     if isinstance(handler, EitherHandler):
         return EitherRunner(handler, concurrency, begin, end)
-    call = handler if inspect.isfunction(handler) or inspect.ismethod(handler) else type(handler).__call__
-    if inspect.iscoroutinefunction(call):
+    if mode_of(handler) == "async":
         return LoopRunner(handler, concurrency, begin, end)
     return ThreadRunner(handler, concurrency, begin, end)
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import socket
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, Protocol, TypedDict
 
+from pyqueue._version import VERSION
 from pyqueue.core import limits, validate
+from pyqueue.core.clock import SystemClock
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.job import Job
+from pyqueue.core.presence import Presence
 from pyqueue.core.worker.beat import Beater, Heart
 from pyqueue.core.worker.claim import Claiming, Pace, Source, give_back
 from pyqueue.core.worker.finish import Finisher, Finishing, Tally
 from pyqueue.core.worker.hand import Hand
-from pyqueue.core.worker.run import EitherHandler, Handler, Outcome, runner_for
+from pyqueue.core.worker.run import EitherHandler, Handler, Outcome, mode_of, runner_for
 from pyqueue.core.worker.stop import on_signals
 
 log = logging.getLogger(__name__)
@@ -42,7 +47,7 @@ class WorkerOptions(TypedDict, total=False):
     concurrency: int  # jobs that run at the same time; default 1
     lease_ms: int | None  # how long a job is this worker's without a heartbeat; None: as the handle says
     burst: bool  # end when nothing is ready
-    worker_id: str | None  # None: a random one
+    name: str | None  # what people call it; the first part of its id, whose rest is random
     grace_ms: int  # how long running jobs may go on after a stop; default 30,000
     prefetch_ms: int  # how long a claimed job may wait here while another worker might be idle; default 50
 
@@ -66,10 +71,11 @@ class Worker:
         queues: Sequence[str],
         handler: Handler | EitherHandler,
         *,
+        tasks: Sequence[str] = (),
         concurrency: int = 1,
         lease_ms: int | None = None,
         burst: bool = False,
-        worker_id: str | None = None,
+        name: str | None = None,
         grace_ms: int = GRACE_MS_DEFAULT,
         prefetch_ms: int = PREFETCH_MS_DEFAULT,
     ) -> None:
@@ -78,8 +84,10 @@ class Worker:
         validate.integer(concurrency, "concurrency", 1, CONCURRENCY_MAX)
         validate.integer(grace_ms, "grace_ms", 0, limits.DURATION_MS_MAX)
         validate.integer(prefetch_ms, "prefetch_ms", 0, 60_000)
-        # Random, never a host name: a container that comes back under its old name is another worker.
-        self.worker_id = worker_id or f"worker-{secrets.token_hex(6)}"
+        if name is not None:
+            validate.text(name, "name", limits.WORKER_NAME_BYTES_MAX)
+        # Random, never only a name: a container that comes back under its old name is another worker.
+        self.worker_id = f"{name or 'worker'}-{secrets.token_hex(6)}"
         lease_ms = limits.LEASE_MS_DEFAULT if lease_ms is None else lease_ms
         self._queue = queue
         self._queues = tuple(queues)
@@ -91,7 +99,8 @@ class Worker:
         self._finishing = Finishing(queue, self._hand, self._tally)
         self._is_stopping = False
         self._runner = runner_for(handler, concurrency, self._begin, self._end)
-        self._heart = Heart(queue, self._hand, lease_ms, self._runner.cancel)
+        presence = _presence(self.worker_id, name, mode_of(handler), concurrency, self._queues, tasks)
+        self._heart = Heart(queue, presence, self._hand, lease_ms, self._runner.cancel)
         self._claiming = Claiming(
             queue,
             self._queues,
@@ -110,6 +119,7 @@ class Worker:
         """Works until SIGTERM or SIGINT, `stop`, or with `burst` until nothing is ready."""
         log.info("worker started", extra={"worker_id": self.worker_id, "queues": self._queues})
         with on_signals(self.stop):
+            self._heart.start()
             self._queue.start_housekeeping()
             self._claiming.start(when_done=lambda: self._orders.put(_DONE))
             self._wait_for_order()
@@ -171,3 +181,20 @@ class Worker:
     def _end(self, outcome: Outcome) -> None:
         self._pace.note(outcome.seconds)
         self._finishing.put(outcome)
+
+
+def _presence(
+    worker_id: str, name: str | None, mode: str, concurrency: int, queues: Sequence[str], tasks: Sequence[str]
+) -> Presence:
+    return Presence(
+        id=worker_id,
+        name=name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=VERSION,
+        mode=mode,
+        concurrency=concurrency,
+        queues=tuple(queues),
+        tasks=tuple(tasks),
+        started_us=SystemClock().now_us(),
+    )
