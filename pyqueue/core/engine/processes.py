@@ -90,7 +90,7 @@ def happened(tx: Transaction, after: int | None, limit: int) -> Happened:
         return Happened([], last, has_gap=False)
     if after > last:
         return Happened([], last, has_gap=True)
-    changes = events.read(tx, after, limit)
+    changes = events.read(tx, after, last, limit)
     return Happened(changes, changes[-1][0] if changes else after, has_gap=last > 0 and after + 1 < first)
 
 

@@ -38,10 +38,10 @@ class Push(Struct, frozen=True):
         """Plain jobs need no look-ups, so pushes of them can share one INSERT."""
         return all(job.settings is None for job in self.jobs)
 
-    def run(self, tx: Transaction) -> range:
+    def run(self, tx: Transaction) -> Sequence[int]:
         _require_open(tx, self.queue)
         if self.merges:
-            keys = _new_keys(tx, len(self.jobs))
+            keys = tx.allocate(len(self.jobs))
             insert.insert_plain(tx, _plain_rows(tx, self.queue, keys, self.jobs))
             _note(tx, self.queue, WAITING, keys)
             return keys
@@ -49,15 +49,15 @@ class Push(Struct, frozen=True):
         parents = [_parents(tx, job.settings) for job in self.jobs]
         if any(job.settings and job.settings.group_id for job in self.jobs):
             _begun_round(tx, self.queue)  # Before the first of them gets its turn, so that all count from one round.
-        keys = _new_keys(tx, len(self.jobs))
+        keys = tx.allocate(len(self.jobs))
         _store_plain(tx, self.queue, keys, self.jobs)
         _store_with_settings(tx, self.queue, keys, self.jobs, parents)
         return keys
 
     @classmethod
-    def run_together(cls, tx: Transaction, operations: Sequence[Push]) -> list[range | PyQueueError]:
+    def run_together(cls, tx: Transaction, operations: Sequence[Push]) -> list[Sequence[int] | PyQueueError]:
         """Plain pushes of any queues: one INSERT for all, and one change for each queue."""
-        outcomes: list[range | PyQueueError] = []
+        outcomes: list[Sequence[int] | PyQueueError] = []
         rows: list[tuple[Any, ...]] = []
         pushed: dict[str, list[int]] = {}
         for operation in operations:
@@ -66,7 +66,7 @@ class Push(Struct, frozen=True):
             except QueuePaused as error:
                 outcomes.append(error)
                 continue
-            keys = _new_keys(tx, len(operation.jobs))
+            keys = tx.allocate(len(operation.jobs))
             rows += _plain_rows(tx, operation.queue, keys, operation.jobs)
             pushed.setdefault(operation.queue, []).extend(keys)
             outcomes.append(keys)
@@ -74,11 +74,6 @@ class Push(Struct, frozen=True):
         for queue, keys_of_queue in pushed.items():
             _note(tx, queue, WAITING, _as_range(keys_of_queue))
         return outcomes
-
-
-def _new_keys(tx: Transaction, count: int) -> range:
-    first = tx.allocate(count)
-    return range(first, first + count)
 
 
 def _require_open(tx: Transaction, queue: str) -> None:
@@ -133,7 +128,7 @@ def _parent_key(tx: Transaction, job_id: str) -> int:
         raise ValidationError(f"depends_on: {error}") from error
 
 
-def _store_plain(tx: Transaction, queue: str, keys: range, jobs: Sequence[NewJob]) -> None:
+def _store_plain(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob]) -> None:
     plain = [(key, job) for key, job in zip(keys, jobs, strict=True) if job.settings is None]
     if plain:
         plain_keys = keys if len(plain) == len(jobs) else [key for key, _ in plain]
@@ -147,7 +142,7 @@ def _plain_rows(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence
 
 
 def _store_with_settings(
-    tx: Transaction, queue: str, keys: range, jobs: Sequence[NewJob], parents: Sequence[dict[int, int]]
+    tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob], parents: Sequence[dict[int, int]]
 ) -> None:
     rows, tags, dependencies = [], [], []
     turns: dict[str, int] = {}

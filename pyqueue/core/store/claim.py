@@ -34,24 +34,26 @@ _ANYTHING_DUE: Final = """
 # delayed → waiting, where the delay is over.
 _PROMOTE: Final = """
     UPDATE pyqueue_job SET state = 0, run_at = NULL, updated_at = ?
-    WHERE id IN (SELECT id FROM pyqueue_job WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT ?)
+    WHERE id IN (
+        SELECT id FROM pyqueue_job WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT ? /*pg FOR UPDATE SKIP LOCKED*/
+    )
     RETURNING id, queue
 """
 
 _EXPIRED: Final = """
     SELECT id, queue, state, on_finish FROM pyqueue_job
     WHERE expires_at <= ? AND expires_at IS NOT NULL AND state < 3
-    ORDER BY expires_at LIMIT ?
+    ORDER BY expires_at LIMIT ? /*pg FOR UPDATE SKIP LOCKED*/
 """
 
 # What nearly every job needs, and whether it has more: reading all columns of 50 jobs costs as much as all
 # the rest of their claim.
 _READY: Final = f"""
     SELECT id, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, lease_token, rank,
-           coalesce({", ".join(RARE_COLUMNS)}) IS NOT NULL
+           /*lite*/coalesce/*pg num_nonnulls*/({", ".join(RARE_COLUMNS)}) /*lite*/IS NOT NULL/*pg > 0*/
     FROM pyqueue_job
     WHERE state = 0 AND queue = ?
-    ORDER BY priority DESC, rank, id LIMIT ?
+    ORDER BY priority DESC, rank, id LIMIT ? /*pg FOR UPDATE SKIP LOCKED*/
 """
 _RARE: Final = f"SELECT id, {', '.join(RARE_COLUMNS)} FROM pyqueue_job WHERE id IN ({{marks}})"
 
@@ -60,14 +62,14 @@ _RARE: Final = f"SELECT id, {', '.join(RARE_COLUMNS)} FROM pyqueue_job WHERE id 
 _CLAIM: Final = """
     UPDATE pyqueue_job
     SET state = 3, worker_id = ?, lease_token = lease_token + 1, started_at = ?, updated_at = ?,
-        lease_until = CASE WHEN timeout_ms IS NULL THEN ? ELSE min(?, ? + timeout_ms * 1000) END,
+        lease_until = CASE WHEN timeout_ms IS NULL THEN ? ELSE /*lite*/min/*pg least*/(?, ? + timeout_ms * 1000) END,
         heartbeat_at = NULL, cancel_requested_at = NULL
     WHERE state = 0 AND id IN ({marks})
 """
 
 _ADVANCE_ROUND: Final = """
     INSERT INTO pyqueue_queue (name, round) VALUES (?, ?)
-    ON CONFLICT (name) DO UPDATE SET round = max(round, excluded.round)
+    ON CONFLICT (name) DO UPDATE SET round = excluded.round WHERE pyqueue_queue.round < excluded.round
 """
 
 _LOOK: Final = """

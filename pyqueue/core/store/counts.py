@@ -10,37 +10,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pyqueue.core.store import positions
 from pyqueue.core.store.rows import flat, with_rows
 from pyqueue.core.store.transaction import Change, Transaction
 
 # A reader adds up at most about as many events as this.
 FOLD_EVERY: Final = 500
 
-_LATER: Final = "position > (SELECT value FROM pyqueue_meta WHERE key = 'counted_to')"
-_UNFOLDED: Final = f"""
-    SELECT queue, state, jobs FROM pyqueue_event WHERE {_LATER} AND state IS NOT NULL
+_MOVES: Final = """
+    SELECT queue, state, jobs FROM pyqueue_event WHERE {which} AND state IS NOT NULL
     UNION ALL
-    SELECT queue, source, -jobs FROM pyqueue_event WHERE {_LATER} AND source IS NOT NULL
+    SELECT queue, source, -jobs FROM pyqueue_event WHERE {which} AND source IS NOT NULL
 """
+_LATER: Final = _MOVES.format(which="position > (SELECT value FROM pyqueue_meta WHERE key = 'counted_to')")
+# A sum of 64-bit numbers is a Decimal on PostgreSQL, unless it is cast.
 _ALL: Final = f"""
-    SELECT queue, state, sum(jobs) FROM (SELECT queue, state, jobs FROM pyqueue_count UNION ALL {_UNFOLDED})
+    SELECT queue, state, CAST(sum(jobs) AS BIGINT)
+    FROM (SELECT queue, state, jobs FROM pyqueue_count UNION ALL {_LATER}) AS moves
     GROUP BY queue, state HAVING sum(jobs) <> 0
 """
 _OF_QUEUE: Final = f"""
-    SELECT state, sum(jobs) FROM (SELECT queue, state, jobs FROM pyqueue_count UNION ALL {_UNFOLDED})
+    SELECT state, CAST(sum(jobs) AS BIGINT)
+    FROM (SELECT queue, state, jobs FROM pyqueue_count UNION ALL {_LATER}) AS moves
     WHERE queue = ? GROUP BY state
 """
+_COUNTED_TO: Final = "SELECT value FROM pyqueue_meta WHERE key = 'counted_to' /*pg FOR UPDATE SKIP LOCKED*/"
 _FOLD: Final = f"""
     INSERT INTO pyqueue_count (queue, state, jobs)
-    SELECT queue, state, sum(jobs) FROM ({_UNFOLDED}) WHERE true GROUP BY queue, state
-    ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs
+    SELECT queue, state, sum(jobs) FROM ({_MOVES.format(which="position > ? AND position <= ?")}) AS moves
+    WHERE true GROUP BY queue, state
+    ON CONFLICT (queue, state) DO UPDATE SET jobs = pyqueue_count.jobs + excluded.jobs
 """
-_FOLDED: Final = """
-    UPDATE pyqueue_meta SET value = (SELECT coalesce(max(position), 0) FROM pyqueue_event) WHERE key = 'counted_to'
-"""
+_FOLDED: Final = "UPDATE pyqueue_meta SET value = ? WHERE key = 'counted_to'"
 _ADD: Final = """
     INSERT INTO pyqueue_count (queue, state, jobs) VALUES {rows}
-    ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs
+    ON CONFLICT (queue, state) DO UPDATE SET jobs = pyqueue_count.jobs + excluded.jobs
 """
 
 
@@ -56,8 +60,13 @@ def of_all(tx: Transaction) -> list[tuple[str, int, int]]:
 
 def fold(tx: Transaction) -> None:
     """Adds the events that were not yet to the counts."""
-    tx.execute(_FOLD)
-    tx.execute(_FOLDED)
+    row = tx.row(_COUNTED_TO)
+    if row is None:
+        return  # On PostgreSQL another transaction is about it.
+    (first,), last = row, positions.settled(tx)
+    if last > first:
+        tx.execute(_FOLD, (first, last, first, last))
+        tx.execute(_FOLDED, (last,))
 
 
 def add(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -67,6 +76,6 @@ def add(tx: Transaction, changes: Sequence[Change]) -> None:
         for state, number in ((change.source, -len(change.keys)), (change.state, len(change.keys))):
             if state is not None:
                 moved[change.queue, state] = moved.get((change.queue, state), 0) + number
-    rows: list[tuple[Any, ...]] = [(queue, state, number) for (queue, state), number in moved.items() if number]
-    if rows:
+    rows: list[tuple[Any, ...]] = [(queue, state, number) for (queue, state), number in sorted(moved.items()) if number]
+    if rows:  # In one order everywhere, so that of two transactions none waits for the other and is waited for.
         tx.execute(with_rows(_ADD, 3, len(rows)), flat(rows))

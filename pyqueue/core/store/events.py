@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
-from pyqueue.core.store import counts
-from pyqueue.core.store.executor import Cursor
+from pyqueue.core.store import counts, positions
 from pyqueue.core.store.rows import in_pieces
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
@@ -21,20 +20,46 @@ _APPEND: Final = """
     VALUES {rows}
 """
 _WIDTH: Final = 10
+# On PostgreSQL the lock comes first, since each row of the join needs it; see `store.positions`.
+_APPEND_ON_POSTGRES: Final = """
+    WITH held AS MATERIALIZED (
+        SELECT pg_advisory_xact_lock_shared('pyqueue_position'::regclass::oid::int4, (last_value & 2147483647)::int4)
+        FROM pyqueue_position
+    )
+    INSERT INTO pyqueue_event (
+        position, happened_at, event, queue, source, state, first_id, jobs, other_ids, worker_id, error
+    )
+    SELECT nextval('pyqueue_position'), column1, column2, column3, column4::int, column5::int,
+           column6, column7, column8, column9, column10
+    FROM held, (VALUES {rows}) AS changes
+    RETURNING position, txid_current()
+"""
 
-_RANGE: Final = "SELECT coalesce(min(position), 0), coalesce(max(position), 0) FROM pyqueue_event"
+# On PostgreSQL positions have gaps, so that what was forgotten is noted.
+_FIRST: Final = """
+    SELECT /*lite*/coalesce(min(position), 0) FROM pyqueue_event/*pg
+        coalesce((SELECT value FROM pyqueue_meta WHERE key = 'forgotten_to'), 0) + 1*/
+"""
 _READ: Final = """
     SELECT position, happened_at, event, queue, source, state, first_id, jobs, other_ids, worker_id, error
-    FROM pyqueue_event WHERE position > ? ORDER BY position LIMIT ?
+    FROM pyqueue_event WHERE position > ? AND position <= ? ORDER BY position LIMIT ?
 """
 # Keeps the newest row whatever its age: positions are never given out again.
 _FORGET: Final = """
     DELETE FROM pyqueue_event WHERE position IN (
         SELECT position FROM pyqueue_event
         WHERE position < (SELECT max(position) FROM pyqueue_event)
-          AND (position <= (SELECT max(position) FROM pyqueue_event) - ? OR happened_at < ?)
+          AND position <= (SELECT value FROM pyqueue_meta WHERE key = 'counted_to')
+          AND (position <= /*lite*/(SELECT max(position) FROM pyqueue_event) - ?/*pg
+                   (SELECT position FROM pyqueue_event ORDER BY position DESC OFFSET ? LIMIT 1)*/
+               OR happened_at < ?)
         ORDER BY position LIMIT ?
     )
+    RETURNING position
+"""
+_FORGOTTEN_TO: Final = """
+    INSERT INTO pyqueue_meta (key, value) VALUES ('forgotten_to', ?)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE pyqueue_meta.value < excluded.value
 """
 
 
@@ -42,8 +67,13 @@ def append(tx: Transaction, changes: Sequence[Change]) -> None:
     """Writes down the changes of this transaction; now and then the counts are brought up to them."""
     rows = [_row(tx.now_us, change) for change in changes if change.keys]
     last = None
-    for sql, values in in_pieces(_APPEND, _WIDTH, rows):
-        last = tx.execute(sql, values).lastrowid
+    if tx.on_postgres:
+        for sql, values in in_pieces(_APPEND_ON_POSTGRES, _WIDTH, rows):
+            tx.trace = tx.rows(sql, values)[-1]
+            last = tx.trace[0]
+    else:
+        for sql, values in in_pieces(_APPEND, _WIDTH, rows):
+            last = tx.execute(sql, values).lastrowid
     if last is not None and last % counts.FOLD_EVERY < len(rows):
         counts.fold(tx)
 
@@ -54,20 +84,19 @@ def _row(now_us: int, change: Change) -> tuple[Any, ...]:
     # The distances from one id to the next: short numbers, since jobs that move together are mostly neighbours.
     others = None if is_run else " ".join(str(b - a) for a, b in pairwise(keys))
     return (
-        now_us, change.event, change.queue, change.source, change.state, keys[0], len(keys), others,
+        now_us, str(change.event), change.queue, change.source, change.state, keys[0], len(keys), others,
         change.worker_id, change.error,
     )  # fmt: skip
 
 
 def bounds(tx: Transaction) -> tuple[int, int]:
-    """The positions of the oldest and the newest row that are kept; 0 and 0 for none."""
-    first, last = tx.row(_RANGE)
-    return int(first), int(last)
+    """The positions of the oldest row that is kept, and of the newest that is settled; 0 and 0 for none."""
+    return int(tx.row(_FIRST)[0]), positions.settled(tx)
 
 
-def read(tx: Transaction, after: int, limit: int) -> list[tuple[int, int, Change]]:
-    """Up to `limit` rows behind a position: (position, time, change), oldest first."""
-    return [_of_row(row) for row in tx.rows(_READ, (after, limit))]
+def read(tx: Transaction, after: int, last: int, limit: int) -> list[tuple[int, int, Change]]:
+    """Up to `limit` rows behind a position, up to `last`: (position, time, change), oldest first."""
+    return [_of_row(row) for row in tx.rows(_READ, (after, last, limit))]
 
 
 def _of_row(row: Sequence[Any]) -> tuple[int, int, Change]:
@@ -84,5 +113,7 @@ def _keys(first: int, jobs: int, others: str | None) -> Sequence[int]:
 def forget(tx: Transaction, *, keep_rows: int, before_us: int, limit: int) -> int:
     """Drops rows beyond the newest `keep_rows`, or older than `before_us`; at most `limit`. Gives how many."""
     counts.fold(tx)  # What was not counted may not be forgotten.
-    cursor: Cursor = tx.execute(_FORGET, (keep_rows, before_us, limit))
-    return cursor.rowcount
+    forgotten = tx.rows(_FORGET, (keep_rows, before_us, limit))
+    if forgotten and tx.on_postgres:
+        tx.execute(_FORGOTTEN_TO, (max(position for (position,) in forgotten),))
+    return len(forgotten)

@@ -16,24 +16,24 @@ from pyqueue.core.store.transaction import Transaction
 # active → completed, where the job is still active, the lease is still ours, and nothing else follows.
 _COMPLETE_PLAIN: Final = """
     UPDATE pyqueue_job
-    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3, lease_until = NULL
+    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3/*pg ::json*/, lease_until = NULL
     FROM (VALUES {rows}) AS lease
     WHERE pyqueue_job.id = lease.column1 AND state = 3 AND on_finish = 0
-      AND (lease.column2 IS NULL OR lease_token = lease.column2)
+      AND lease_token = coalesce(CAST(lease.column2 AS BIGINT), lease_token)
     RETURNING id, queue
 """
 
 _COMPLETE: Final = """
     UPDATE pyqueue_job
     SET state = 4, completed_at = ?, updated_at = ?, result = ?, lease_until = NULL
-    WHERE id = ? AND state = 3 AND (? IS NULL OR lease_token = ?)
+    WHERE id = ? AND state = 3 AND lease_token = coalesce(?, lease_token)
     RETURNING queue, on_finish
 """
 
 _RUN: Final = """
     SELECT queue, state, lease_token, attempt, max_attempts, backoff, backoff_delay_ms, extras, on_finish,
            worker_id, started_at, cancel_requested_at, timeout_ms
-    FROM pyqueue_job WHERE id = ?
+    FROM pyqueue_job WHERE id = ? /*pg FOR UPDATE*/
 """
 
 # active → waiting, delayed, dead or cancelled: what `Outcome` says, with the run over.
@@ -117,7 +117,7 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
 
 def complete(tx: Transaction, key: int, lease: int | None, result: str | None) -> tuple[str, int] | None:
     """Completes one job whatever follows from it; gives its queue and `on_finish`, or None if it refused."""
-    row = tx.row(_COMPLETE, (tx.now_us, tx.now_us, result, key, lease, lease))
+    row = tx.row(_COMPLETE, (tx.now_us, tx.now_us, result, key, lease))
     return None if row is None else (row[0], row[1])
 
 
@@ -169,7 +169,8 @@ def delete(tx: Transaction, keys: Sequence[int]) -> list[tuple[int, str, int]]:
         for chunk in padded_chunks(gone):
             tx.execute(with_marks(sql, len(chunk)), chunk)
     _delete_tags(tx, deleted)
-    tx.execute(_REMEMBER_HIGHEST, (max(gone), max(gone)))
+    if not tx.on_postgres:  # There keys come from a sequence, which gives none of them twice.
+        tx.execute(_REMEMBER_HIGHEST, (max(gone), max(gone)))
     return [(key, queue, state) for key, queue, state, _ in deleted]
 
 

@@ -21,6 +21,7 @@ _RELEASE: Final = """
 _BLOCKED_CHILDREN: Final = """
     SELECT id, queue, on_finish FROM pyqueue_job
     WHERE state = 2 AND id IN (SELECT child_id FROM pyqueue_dependency WHERE parent_id = ?)
+    /*pg ORDER BY id FOR UPDATE*/
 """
 
 _END_BLOCKED: Final = """

@@ -40,7 +40,7 @@ _HELD_KEYS: Final = """
     SELECT unique_key, id FROM pyqueue_job
     WHERE queue = ? AND unique_key IN ({marks}) AND unique_key IS NOT NULL AND state < 4
 """
-_PARENT_STATES: Final = "SELECT id, state FROM pyqueue_job WHERE id IN ({marks})"
+_PARENT_STATES: Final = "SELECT id, state FROM pyqueue_job WHERE id IN ({marks}) /*pg ORDER BY id FOR UPDATE*/"
 
 # on_finish: 1 = remove the row when it completes; 2 = jobs wait for this one.
 _MARK_PARENTS: Final = "UPDATE pyqueue_job SET on_finish = on_finish | 2 WHERE id IN ({marks}) AND state < 4"

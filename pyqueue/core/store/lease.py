@@ -12,11 +12,12 @@ from pyqueue.core.store.transaction import Transaction
 # A heartbeat never extends a lease beyond the job's own timeout.
 _EXTEND: Final = """
     UPDATE pyqueue_job
-    SET lease_until = CASE WHEN timeout_ms IS NULL THEN ? ELSE min(?, started_at + timeout_ms * 1000) END,
+    SET lease_until = CASE WHEN timeout_ms IS NULL THEN ?
+                           ELSE /*lite*/min/*pg least*/(?, started_at + timeout_ms * 1000) END,
         heartbeat_at = ?, updated_at = ?
     FROM (VALUES {rows}) AS lease
     WHERE pyqueue_job.id = lease.column1 AND state = 3
-      AND (lease.column2 IS NULL OR lease_token = lease.column2)
+      AND lease_token = coalesce(CAST(lease.column2 AS BIGINT), lease_token)
     RETURNING id, lease_until, cancel_requested_at, lease_token
 """
 # The bare column, since SQLite 3.40 answers `cancel_requested_at IS NOT NULL` wrongly (always 1) in the
@@ -24,7 +25,7 @@ _EXTEND: Final = """
 
 _REPORT: Final = """
     UPDATE pyqueue_job SET progress = coalesce(?, progress, 0), updated_at = ?
-    WHERE id = ? AND state = 3 AND (? IS NULL OR lease_token = ?)
+    WHERE id = ? AND state = 3 AND lease_token = coalesce(?, lease_token)
     RETURNING id
 """
 
@@ -32,7 +33,11 @@ _NEXT_LOG: Final = "SELECT coalesce(max(number), 0) + 1 FROM pyqueue_log WHERE j
 _LOG: Final = "INSERT INTO pyqueue_log (job_id, number, logged_at, message) VALUES (?, ?, ?, ?)"
 _TRIM_LOG: Final = "DELETE FROM pyqueue_log WHERE job_id = ? AND number <= ?"
 
-_LAPSED: Final = "SELECT id FROM pyqueue_job WHERE state = 3 AND lease_until <= ? ORDER BY lease_until LIMIT ?"
+_LAPSED: Final = """
+    SELECT id FROM pyqueue_job
+    WHERE state = 3 AND lease_until <= ?
+    ORDER BY lease_until LIMIT ? /*pg FOR UPDATE SKIP LOCKED*/
+"""
 
 
 class Extended(NamedTuple):
@@ -55,7 +60,7 @@ def extend(tx: Transaction, leases: Sequence[tuple[int, int | None]], until_us: 
 
 def report(tx: Transaction, key: int, lease: int | None, percent: int | None) -> bool:
     """Sets the progress of a run (None: leaves it); False if the run is over or another's."""
-    return tx.row(_REPORT, (percent, tx.now_us, key, lease, lease)) is not None
+    return tx.row(_REPORT, (percent, tx.now_us, key, lease)) is not None
 
 
 def add_log(tx: Transaction, key: int, message: str) -> None:

@@ -14,8 +14,8 @@ _PAUSES: Final = """
 _PAUSE: Final = """
     INSERT INTO pyqueue_queue (name, pushes_paused_at, pulls_paused_at) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE
-    SET pushes_paused_at = coalesce(pushes_paused_at, excluded.pushes_paused_at),
-        pulls_paused_at = coalesce(pulls_paused_at, excluded.pulls_paused_at)
+    SET pushes_paused_at = coalesce(pyqueue_queue.pushes_paused_at, excluded.pushes_paused_at),
+        pulls_paused_at = coalesce(pyqueue_queue.pulls_paused_at, excluded.pulls_paused_at)
 """
 _RESUME: Final = "UPDATE pyqueue_queue SET pushes_paused_at = NULL, pulls_paused_at = NULL WHERE name = ?"
 
@@ -29,7 +29,7 @@ _ORDER: Final = {
 }
 _KEYS_IN: Final = {
     state.code: "SELECT id FROM pyqueue_job "
-    f"WHERE queue = ? AND state = {state.code} {_ORDER.get(state, 'AND id > ? ORDER BY id')} LIMIT ?"
+    f"WHERE queue = ? AND state = {state.code} {_ORDER.get(state, 'AND id > ? ORDER BY id')} LIMIT ? /*pg FOR UPDATE*/"
     for state in JobState
 }
 

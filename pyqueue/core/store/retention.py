@@ -19,7 +19,7 @@ _OLD: Final = """
 """
 
 
-_AGAIN: Final = "SELECT id, state, coalesce(updated_at, 0) FROM pyqueue_job WHERE id IN ({marks})"
+_AGAIN: Final = "SELECT id, state, coalesce(updated_at, 0) FROM pyqueue_job WHERE id IN ({marks}) /*pg FOR UPDATE*/"
 
 
 def outlived(tx: Transaction, *, after: int, keep_us: Mapping[int, int], examine: int) -> tuple[list[int], int | None]:

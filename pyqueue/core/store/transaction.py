@@ -8,7 +8,7 @@ the commit, in the same transaction (`store.effects`); signals and wake-ups are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from pyqueue.core import ids
 from pyqueue.core.store.executor import Cursor, Executor
@@ -74,7 +74,11 @@ class Effects:
 
 
 class Transaction:
-    """The statements of one write transaction, at one moment in time."""
+    """The statements of one write transaction, at one moment in time: on SQLite, or as `store.postgres` extends it."""
+
+    on_postgres: ClassVar[bool] = False
+    # Where on PostgreSQL it stands in the event log, and its number: if its commit is cut off, they tell its outcome.
+    trace: tuple[int, int] | None = None
 
     def __init__(self, db: Executor, *, now_us: int, salt: int) -> None:
         self.execute: Callable[..., Cursor] = db.execute_sql
@@ -105,12 +109,12 @@ class Transaction:
     def text_of(self, key: int) -> str:
         return ids.to_text(key, self.salt)
 
-    def allocate(self, count: int) -> int:
-        """The first of `count` consecutive new keys, higher than every key before them. Look at a queue first."""
+    def allocate(self, count: int) -> Sequence[int]:
+        """`count` new keys, ascending, higher than every key before them. Look at a queue first."""
         assert self._next_key is not None
         first = self._next_key
         self._next_key += count
-        return first
+        return range(first, self._next_key)
 
     def queue(self, name: str) -> QueueFlags:
         """The flags of a queue, read once per transaction."""
