@@ -199,3 +199,17 @@ def test_a_delay_outlasts_a_clock_that_goes_back(queue: PyQueue, clock: FakeCloc
 
     assert names == ["younger"]
     assert [job.name for job in queue.pull("q", count=9)] == ["n"]
+
+
+def test_a_batch_may_name_the_lease_of_each_id(queue: PyQueue, clock: FakeClock) -> None:
+    job_id = queue.push("q", "n", backoff_delay_ms=0)
+    [first] = queue.pull("q", lease_ms=1_000)
+    clock.advance(ms=1_001)
+    queue.housekeep()
+    [second] = queue.pull("q")
+
+    [late] = queue.ack_many([(job_id, None, first.lease)])
+    [timely] = queue.ack_many([(job_id, None, second.lease)])
+
+    assert isinstance(late.error, LeaseLost)
+    assert timely.ok

@@ -220,3 +220,14 @@ def test_a_pull_of_two_queues_serves_the_one_that_is_not_paused(queue: PyQueue) 
     queue.pause("held", pulls=True)
 
     assert [job.queue for job in queue.pull(["held", "open"], count=5)] == ["open"]
+
+
+def test_a_job_that_runs_may_be_left_alone(queue: PyQueue) -> None:
+    waiting, running = queue.push("q", "n"), queue.push("q", "n")
+    queue.pull("q")
+
+    with pytest.raises(InvalidState, match="is Active"):
+        queue.cancel(waiting, running=False)
+
+    assert queue.cancel(running, running=False) is JobState.CANCELLED
+    assert not queue.get_job(waiting).cancel_requested

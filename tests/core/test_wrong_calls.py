@@ -145,7 +145,7 @@ WRONG_CALLS: dict[str, Callable[[Any, Any], object]] = {
     "ack_many one id": lambda queue, job: queue.ack_many(job.id),
     "ack_many one job": lambda queue, job: queue.ack_many(job),
     "ack_many of numbers": lambda queue, _: queue.ack_many([7]),
-    "ack_many of triples": lambda queue, job: queue.ack_many([(job, 1, 2)]),
+    "ack_many of fours": lambda queue, job: queue.ack_many([(job, 1, 2, 3)]),
     "ack_many no JSON": lambda queue, job: queue.ack_many([(job, object())]),
     "fail nothing": lambda queue, job: queue.fail(job, None),
     "fail number as retry": lambda queue, job: queue.fail(job, "x", retry=1),

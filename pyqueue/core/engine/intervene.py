@@ -31,22 +31,23 @@ def require_job(tx: Transaction, job_id: str) -> Job:
 
 
 class Cancel(Struct, frozen=True):
-    """Withdraws a job that has not started; asks the worker of an active one to stop. Gives the state after.
+    """Withdraws a job that has not started; if `running`, asks the worker of one that has to stop. Gives its new state.
 
     Raises:
-        JobNotFound, InvalidState (it has ended already).
+        JobNotFound, InvalidState (it has ended already, or it runs and may not be asked).
     """
 
     job_id: str
+    running: bool = True
 
     durable: ClassVar[bool] = True
 
     def run(self, tx: Transaction) -> JobState:
         job = require_job(tx, self.job_id)
-        if job.state_code == ACTIVE:
+        if job.state_code == ACTIVE and self.running:
             finish.request_cancel(tx, job.key)
             return JobState.ACTIVE
-        if job.state.is_terminal:
+        if job.state_code >= ACTIVE:
             raise InvalidState(
                 f"job {self.job_id} is {job.state.value.capitalize()}; "
                 "expected Waiting, Delayed, or Blocked (or Active, to ask its worker to stop)."

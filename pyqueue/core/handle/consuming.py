@@ -11,7 +11,7 @@ from pyqueue.core.engine.lease import Heartbeat, Progress
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.handle import waiting
-from pyqueue.core.handle.refs import JobOrId, ack_items, each_of, error_of, ref_of, result_text
+from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, each_of, error_of, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, FailResult, HeartbeatResult, Job
 from pyqueue.core.validate import integer
@@ -73,15 +73,16 @@ class Consuming:
         """`ack` for event loops."""
         _raise_first(await self._runtime.awrite(_ack_of(job, result, lease)))
 
-    def ack_many(self, items: Iterable[JobOrId | tuple[JobOrId, Any]]) -> list[AckResult]:
+    def ack_many(self, items: Iterable[AckItem]) -> list[AckResult]:
         """Completes several jobs in one transaction, each by itself; one outcome for each item, in order.
 
-        An item is a job, an id, or a pair of one of these and a result.
+        An item is a job, an id, or a tuple of one of these and a result; behind an id and its result the
+        lease may be named too.
         """
         acks = ack_items(items)
         return acks.results(self._runtime.write(Ack(acks.entries))) if acks.entries else []
 
-    async def aack_many(self, items: Iterable[JobOrId | tuple[JobOrId, Any]]) -> list[AckResult]:
+    async def aack_many(self, items: Iterable[AckItem]) -> list[AckResult]:
         """`ack_many` for event loops."""
         acks = ack_items(items)
         return acks.results(await self._runtime.awrite(Ack(acks.entries))) if acks.entries else []

@@ -19,21 +19,21 @@ class Intervening:
 
     _runtime: Runtime
 
-    def cancel(self, job: JobOrId) -> JobState:
+    def cancel(self, job: JobOrId, *, running: bool = True) -> JobState:
         """Withdraws a job, and with it those that wait for it. Returns its state afterwards.
 
         An active job stays `ACTIVE`: its worker is told at the next heartbeat, and should it
         fail, be given back or stall, it is cancelled instead of tried again. If it
-        completes first, it is completed.
+        completes first, it is completed. With `running=False` one that runs is left alone.
 
         Raises:
-            JobNotFound. InvalidState: it has ended already.
+            JobNotFound. InvalidState: it has ended already, or it runs and is to be left alone.
         """
-        return self._runtime.write(Cancel(job_id(job)))
+        return self._runtime.write(Cancel(job_id(job), validate.boolean(running, "running")))
 
-    async def acancel(self, job: JobOrId) -> JobState:
+    async def acancel(self, job: JobOrId, *, running: bool = True) -> JobState:
         """`cancel` for event loops."""
-        return await self._runtime.awrite(Cancel(job_id(job)))
+        return await self._runtime.awrite(Cancel(job_id(job), validate.boolean(running, "running")))
 
     def retry(self, job: JobOrId) -> None:
         """Sends a dead or cancelled job round again, with all its attempts before it and its history kept.

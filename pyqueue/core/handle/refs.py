@@ -14,6 +14,7 @@ from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.job import AckResult, Job
 
 JobOrId = Job | str
+AckItem = JobOrId | tuple[JobOrId, Any] | tuple[JobOrId, Any, int | None]
 
 # Frames of code below this folder are ours, not a handler's.
 _PACKAGE: Final = str(Path(__file__).parents[2]) + os.sep
@@ -55,24 +56,24 @@ class AckItems(NamedTuple):
 
 
 def ack_items(items: Iterable[object]) -> AckItems:
-    """Each item is a Job, an id, or a pair of one of these and a result."""
+    """Each item is a Job, an id, or a tuple of one of these, a result, and if wanted the lease."""
     jobs: list[JobOrId] = []
     entries: list[tuple[Ref, str | None]] = []
     for item in each_of(items, "ack_many"):
-        job, result = _pair(item) if isinstance(item, tuple) else (item, None)
+        job, result, lease = _parts(item) if isinstance(item, tuple) else (item, None, None)
         if not isinstance(job, Job | str):
             raise ValidationError(
-                f"ack_many got {validate.shown(item)}; expected a Job, an id, or a pair (job, result)."
+                f"ack_many got {validate.shown(item)}; expected a Job, an id, or a tuple (job, result)."
             )
         jobs.append(job)
-        entries.append((ref_of(job), result_text(result)))
+        entries.append((ref_of(job, lease), result_text(result)))
     return AckItems(jobs, tuple(entries))
 
 
-def _pair(item: tuple[Any, ...]) -> tuple[Any, Any]:
-    if len(item) != 2:
-        raise ValidationError(f"ack_many got a tuple of {len(item)}; expected (job, result).")
-    return item[0], item[1]
+def _parts(item: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    if len(item) not in (2, 3):
+        raise ValidationError(f"ack_many got a tuple of {len(item)}; expected (job, result) or (job, result, lease).")
+    return item[0], item[1], item[2] if len(item) == 3 else None
 
 
 def result_text(result: Any) -> str | None:

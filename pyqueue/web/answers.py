@@ -1,0 +1,160 @@
+"""The bodies of replies: results of the queue as JSON, in the shapes of the wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pyqueue.core.job import (
+    AckResult,
+    Attempt,
+    EventPage,
+    FailResult,
+    HeartbeatResult,
+    Job,
+    JobChange,
+    JobPage,
+    QueueCounts,
+    QueueInfo,
+)
+from pyqueue.core.shapes import (
+    attempt_object,
+    counts_object,
+    job_json,
+    jobs_json,
+    log_object,
+    moment_text,
+    queue_object,
+)
+from pyqueue.core.states import JobState
+
+_encode = msgspec.json.encode
+
+
+def done(_: None) -> bytes:
+    return b'{"ok":true}'
+
+
+def pushed(job_id: str) -> bytes:
+    return f'{{"ok":true,"id":"{job_id}"}}'.encode()
+
+
+def pushed_many(ids: Sequence[str]) -> bytes:
+    return _encode({"ok": True, "ids": ids})
+
+
+def one_job(job: Job) -> bytes:
+    return b'{"ok":true,"job":' + job_json(job) + b"}"
+
+
+def pulled_one(jobs: Sequence[Job]) -> bytes:
+    """The form for a count of one: the job, or null."""
+    return one_job(jobs[0]) if jobs else b'{"ok":true,"job":null}'
+
+
+def pulled_many(jobs: Sequence[Job]) -> bytes:
+    return b'{"ok":true,"jobs":' + jobs_json(jobs) + b"}"
+
+
+def job_page(page: JobPage) -> bytes:
+    return b'{"ok":true,"jobs":' + jobs_json(page.jobs) + b',"next_cursor":' + _encode(page.next_cursor) + b"}"
+
+
+def failed(result: FailResult) -> bytes:
+    """`next_attempt_at` is left out where there is none, as the wire format has it on HTTP."""
+    answer: dict[str, Any] = {"ok": True, "retry": result.will_retry}
+    if result.next_attempt_at is not None:
+        answer["next_attempt_at"] = moment_text(result.next_attempt_at)
+    return _encode(answer)
+
+
+def kept_alive(result: HeartbeatResult) -> bytes:
+    return _encode(
+        {
+            "ok": True,
+            "lease_until": moment_text(result.lease_until),
+            "cancel_requested": result.cancel_requested,
+        }
+    )
+
+
+def cancelled(state: JobState) -> bytes:
+    return _encode({"ok": True, "state": state.value})
+
+
+def acknowledged(results: Sequence[AckResult]) -> bytes:
+    """`ok` only if all were; else an error beside the results, so that clients have something to show."""
+    outcomes = [_outcome(each) for each in results]
+    refused = sum(not each.ok for each in results)
+    answer: dict[str, Any] = {
+        "ok": not refused,
+        "acked": len(results) - refused,
+        "failed": refused,
+        "results": outcomes,
+    }
+    if refused:
+        message = f"{refused} of {len(results)} jobs could not be acknowledged; see results."
+        answer["error"] = {"code": "PARTIAL_FAILURE", "message": message, "details": None}
+    return _encode(answer)
+
+
+def _outcome(result: AckResult) -> dict[str, Any]:
+    if result.error is None:
+        return {"id": result.id, "ok": True}
+    return {"id": result.id, "ok": False, "error": {"code": result.error.code, "message": str(result.error)}}
+
+
+def retried(number: int) -> bytes:
+    return _encode({"ok": True, "retried": number})
+
+
+def removed(number: int) -> bytes:
+    return _encode({"ok": True, "removed": number})
+
+
+def attempts(found: Sequence[Attempt]) -> bytes:
+    return _encode({"ok": True, "attempts": list(map(attempt_object, found))})
+
+
+def logs(job: Job) -> bytes:
+    return _encode({"ok": True, "logs": list(map(log_object, job.logs))})
+
+
+def counts(found: QueueCounts) -> bytes:
+    return _encode({"ok": True, "counts": counts_object(found)})
+
+
+def queues(found: Sequence[QueueInfo]) -> bytes:
+    return _encode({"ok": True, "queues": list(map(queue_object, found))})
+
+
+def event_page(page: EventPage) -> bytes:
+    events = list(map(event_object, page.changes))
+    return _encode({"ok": True, "events": events, "position": page.position, "has_gap": page.has_gap})
+
+
+def event_object(change: JobChange) -> dict[str, Any]:
+    """All that is known of one change."""
+    return {
+        "event": f"job.{change.event.value}",
+        "job_id": change.job_id,
+        "queue": change.queue,
+        "state": None if change.state is None else change.state.value,
+        "timestamp": moment_text(change.at),
+        "error": change.error,
+        "worker_id": change.worker_id,
+    }
+
+
+def flow(flow_id: str, page: JobPage) -> bytes:
+    """The jobs of a flow, oldest first. Delayed and cancelled ones count in `total` only."""
+    jobs = page.jobs[::-1]
+    states = [job.state.value for job in jobs]
+    counted = ("waiting", "active", "blocked", "completed", "failed", "dlq")
+    summary = {"total": len(jobs)} | {state: states.count(state) for state in counted}
+    return (
+        b'{"ok":true,"flow_id":' + _encode(flow_id) + b',"jobs":' + jobs_json(jobs)
+        + b',"summary":' + _encode(summary) + b"}"
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""The API: from a request to a reply, for callers that wait and for event loops."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from pyqueue._version import VERSION
+from pyqueue.core.errors import JobNotFound, PyQueueError
+from pyqueue.core.queue import PyQueue
+from pyqueue.web import docs_page, openapi
+from pyqueue.web.errors import Refusal, envelope, reply_to
+from pyqueue.web.job_routes import JOB_ROUTES
+from pyqueue.web.parse import parse_body, parse_query
+from pyqueue.web.queue_routes import QUEUE_ROUTES
+from pyqueue.web.request import Given, Grant, Plan, Reply, Request
+from pyqueue.web.route import Route, Table
+from pyqueue.web.twins import GET_JOB
+
+log = logging.getLogger(__name__)
+
+ROUTES: Final[tuple[Route, ...]] = (*QUEUE_ROUTES, *JOB_ROUTES)
+TABLE: Final = Table(ROUTES)
+
+
+class Ready(Struct, frozen=True):
+    """A request that was checked: what is to be done for whom, and the status if it succeeds."""
+
+    plan: Plan[Any]
+    status: int
+    grant: Grant
+
+    @property
+    def jobs_to_check(self) -> tuple[str, ...]:
+        """The jobs whose queue must be looked up first: none for most, who may reach all."""
+        return () if self.grant.queues is None else self.plan.jobs
+
+    def require_reach(self, job_id: str, queue: str) -> None:
+        """Raises JobNotFound for a job in a queue that is out of reach: not even its existence is told."""
+        if not self.grant.reaches(queue):
+            raise JobNotFound(f"job {job_id} is not in a queue that token {self.grant.name!r} reaches.")
+
+
+class Api:
+    """Serves the table of routes on a queue. The paths begin with what stands behind `/api/v1`."""
+
+    def __init__(self, queue: PyQueue) -> None:
+        self._queue = queue
+        self._began = time.monotonic()
+        self._pages: dict[str, Callable[[], Reply]] = {
+            "/health": self._health,
+            "/openapi.json": openapi.page,
+            "/docs": docs_page.page,
+        }
+
+    def is_public(self, path: str) -> bool:
+        """Whether anyone may look at the path."""
+        return path in self._pages
+
+    def handle(self, request: Request) -> Reply:
+        """Answers a request on this thread."""
+        try:
+            ready = self.plan(request)
+            return ready if isinstance(ready, Reply) else self.carry_out(ready)
+        except (Refusal, PyQueueError) as error:
+            return reply_to(error)
+        except Exception:  # The last resort: one request's accident is not the next one's.
+            return _accident(request)
+
+    def carry_out(self, ready: Ready) -> Reply:
+        """Does what was planned, and puts the answer."""
+        for job_id in ready.jobs_to_check:
+            ready.require_reach(job_id, GET_JOB(job_id).run(self._queue).queue)
+        return Reply(ready.status, ready.plan.shape(ready.plan.call.run(self._queue)))
+
+    async def ahandle(self, request: Request) -> Reply:
+        """`handle` for event loops."""
+        try:
+            ready = self.plan(request)
+            return ready if isinstance(ready, Reply) else await self.acarry_out(ready)
+        except (Refusal, PyQueueError) as error:
+            return reply_to(error)
+        except Exception:  # As in `handle`.
+            return _accident(request)
+
+    async def acarry_out(self, ready: Ready) -> Reply:
+        """`carry_out` for event loops."""
+        for job_id in ready.jobs_to_check:
+            ready.require_reach(job_id, (await GET_JOB(job_id).arun(self._queue)).queue)
+        return Reply(ready.status, ready.plan.shape(await ready.plan.call.arun(self._queue)))
+
+    def plan(self, request: Request) -> Ready | Reply:
+        """Checks a request and says what is to be done; or answers what needs nothing done.
+
+        Raises:
+            Refusal, ValidationError.
+        """
+        page = self._pages.get(request.path)
+        if page is not None and request.method in ("GET", "HEAD"):
+            return page()
+        if page is not None:
+            raise Refusal("METHOD_NOT_ALLOWED", f"{request.path} is read by GET.", headers=(("allow", "GET, HEAD"),))
+        if request.grant is None:
+            raise Refusal("UNAUTHORIZED", "Missing Authorization header; expected 'Authorization: Bearer <token>'.")
+        found = TABLE.find(request.method, request.path)
+        if not request.grant.allows(found.route.role):
+            raise Refusal("FORBIDDEN", f"token {request.grant.name!r} lacks the role {found.route.role.value!r}.")
+        query = parse_query(found.route, request.query)
+        planned = found.route.handler(Given(found.segments, query, parse_body(found.route, request)))
+        if isinstance(planned, Reply):
+            return planned
+        _require_place(request.grant, planned)
+        return Ready(planned, found.route.status, request.grant)
+
+    def _health(self) -> Reply:
+        uptime = int(time.monotonic() - self._began)
+        state = {"ok": True, "status": "healthy", "version": VERSION, "uptime_seconds": uptime}
+        return Reply(200, msgspec.json.encode(state))
+
+
+def _require_place(grant: Grant, plan: Plan[Any]) -> None:
+    """Whoever may reach some queues only must say which one is meant, and it must be one of them."""
+    if grant.queues is None or plan.jobs:
+        return
+    if plan.queue is None:
+        raise Refusal("FORBIDDEN", f"token {grant.name!r} reaches some queues only, and this request names none.")
+    if plan.queue not in grant.queues:
+        raise Refusal("FORBIDDEN", f"token {grant.name!r} does not reach the queue {plan.queue[:80]!r}.")
+
+
+def _accident(request: Request) -> Reply:
+    log.exception("a request could not be answered", extra={"method": request.method, "path": request.path})
+    return envelope(500, "INTERNAL_ERROR", "the request could not be answered; see the log of the server.")

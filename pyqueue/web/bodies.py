@@ -1,0 +1,172 @@
+"""The bodies and queries of requests: what may be sent, with its types and ranges.
+
+They are the schemas of the OpenAPI document too. Keys that are not here are ignored, as the wire format asks;
+null is the same as leaving a key out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
+
+from pyqueue.core import limits
+from pyqueue.core.backoff import Backoff
+from pyqueue.core.states import JobState
+
+_NULL: Final = Raw(b"null")
+
+# JSON that is stored as it was sent.
+Text = Raw | UnsetType
+Duration = Annotated[int, Meta(ge=0, le=limits.DURATION_MS_MAX)]
+Count = Annotated[int, Meta(ge=0)]
+Percent = Annotated[int, Meta(ge=0)]
+LeaseMs = Annotated[int, Meta(ge=limits.LEASE_MS_MIN, le=limits.LEASE_MS_MAX)]
+
+
+class Options(Struct, kw_only=True):
+    """How a job is run; times in milliseconds."""
+
+    priority: Annotated[int, Meta(ge=-(2**31), le=limits.PRIORITY_MAX)] | None = None
+    delay_ms: Duration | None = None
+    run_at: datetime | None = None
+    max_attempts: Annotated[int, Meta(ge=0, le=limits.ATTEMPTS_MAX)] | None = None
+    backoff: Backoff | None = None
+    backoff_delay_ms: Duration | None = None
+    backoff_jitter: bool | None = None
+    ttl_ms: Duration | None = None
+    timeout_ms: Annotated[int, Meta(ge=1, le=limits.DURATION_MS_MAX)] | None = None
+    unique_key: str | None = None
+    tags: list[str] | None = None
+    group_id: str | None = None
+    lifo: bool | None = None
+    remove_on_complete: bool | None = None
+    remove_on_fail: bool | None = None
+    custom_id: str | None = None
+    metadata: Text = UNSET
+    depends_on: list[str] | None = None
+    flow_id: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The options that were given."""
+        return {
+            option: value
+            for option, value in structs.asdict(self).items()
+            if value is not None and value is not UNSET and value != _NULL and option not in _NOT_OPTIONS
+        }
+
+
+class NewJob(Options, kw_only=True):
+    """A job to push: options beside name and data, or under `options`; where both are given, those beside hold."""
+
+    name: str
+    data: Raw
+    options: Options | None = None
+
+    def merged(self) -> dict[str, Any]:
+        """The options of both places."""
+        return self.given() if self.options is None else self.options.given() | self.given()
+
+
+_NOT_OPTIONS: Final = frozenset({"name", "data", "options"})
+
+
+def result_of(text: Text) -> Raw | None:
+    """A result that was sent; null is none."""
+    return None if text is UNSET or text == _NULL else text
+
+
+class AckBody(Struct):
+    result: Text = UNSET
+    lease: Count | None = None
+
+
+class AckItem(Struct):
+    id: str
+    result: Text = UNSET
+    lease: Count | None = None
+
+
+class AckBatchBody(Struct):
+    """`items` with a result each, or just `ids`; `items` holds if both are given."""
+
+    items: list[AckItem] | None = None
+    ids: list[str] | None = None
+
+
+class FailBody(Struct):
+    error: str
+    lease: Count | None = None
+    retry: bool = True
+    delay_ms: Duration | None = None
+    discard: bool = False
+
+
+class ReleaseBody(Struct):
+    delay_ms: Duration = 0
+    lease: Count | None = None
+
+
+class ProgressBody(Struct):
+    progress: Percent
+    message: str | None = None
+    lease: Count | None = None
+
+
+class HeartbeatBody(Struct):
+    lease_ms: LeaseMs | None = None
+    lease: Count | None = None
+
+
+class CancelBody(Struct):
+    """`running`: ask the worker of a job that runs to stop, in place of refusing."""
+
+    running: bool = False
+
+
+class PauseBody(Struct):
+    pushes: bool = True
+    pulls: bool = False
+
+
+class PurgeBody(Struct):
+    state: JobState | None = None
+
+
+class IdsBody(Struct):
+    ids: Annotated[list[str], Meta(max_length=limits.LIST_LIMIT_MAX)]
+
+
+class NoQuery(Struct):
+    """Nothing."""
+
+
+class PullQuery(Struct):
+    count: Count = 1
+    wait_ms: Annotated[int, Meta(ge=0)] = 0
+    lease_ms: LeaseMs | None = None
+    worker_id: str | None = None
+
+
+class DlqQuery(Struct):
+    limit: Count = 50
+    cursor: str | None = None
+
+
+class JobsQuery(Struct):
+    queue: str | None = None
+    state: JobState | None = None
+    name: str | None = None
+    tag: str | None = None
+    flow_id: str | None = None
+    custom_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    limit: Annotated[int, Meta(ge=1)] = 100
+    cursor: str | None = None
+
+
+class EventsQuery(Struct):
+    after: Count | None = None
+    limit: Annotated[int, Meta(ge=1)] = 1_000

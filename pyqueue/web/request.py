@@ -1,0 +1,87 @@
+"""What comes in and what goes out, whatever framework carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
+
+from pyqueue.web.twins import Call
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+R = TypeVar("R")
+
+JSON: Final = ("content-type", "application/json")
+# Replies hold the state of this moment, and one of a pull must never be given out twice.
+NO_STORE: Final = ("cache-control", "no-store")
+
+
+class Role(StrEnum):
+    """What a token may do. `admin` may do everything."""
+
+    READ = "read"
+    PUSH = "push"
+    WORK = "work"
+    ADMIN = "admin"
+
+
+class Grant(Struct, frozen=True):
+    """Who asks, and what that one may do: `roles`, on the named `queues` only, or on all (None)."""
+
+    name: str
+    roles: frozenset[Role]
+    queues: frozenset[str] | None = None
+
+    def allows(self, role: Role) -> bool:
+        return role in self.roles or Role.ADMIN in self.roles
+
+    def reaches(self, queue: str) -> bool:
+        return self.queues is None or queue in self.queues
+
+
+# For a server without tokens, and for those who have checked by other means.
+EVERYTHING: Final = Grant("anyone", frozenset(Role))
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A request to the API. `path` begins behind the place where the API is mounted, still percent-encoded."""
+
+    method: str
+    path: str
+    query: str = ""
+    content_type: str = ""
+    body: bytes = b""
+    grant: Grant | None = None  # None: nobody has said who asks.
+
+
+class Reply(Struct, frozen=True):
+    """An answer."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (JSON, NO_STORE)
+
+
+class Given(Struct, Generic[Q, B], frozen=True):
+    """A request as a handler sees it: the segments of the path decoded, query and body parsed and checked."""
+
+    path: tuple[str, ...]
+    query: Q
+    body: B
+
+
+class Plan(Struct, Generic[R], frozen=True):
+    """What a handler makes of a request: what to ask of the queue, and how to put the answer.
+
+    `queue` or `jobs` say what it reaches, for those who may reach only some queues. `waits`: the answer may
+    take its time, so whoever carries it should notice when nobody waits for it any more.
+    """
+
+    call: Call[R]
+    shape: Callable[[R], bytes]
+    queue: str | None = None
+    jobs: tuple[str, ...] = ()
+    waits: bool = False

@@ -1,0 +1,68 @@
+"""A method of the handle and its twin for event loops, as one thing that a route can name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
+
+from msgspec import Struct
+
+from pyqueue.core.queue import PyQueue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Call(Struct, Generic[R], frozen=True):
+    """What a request asks of the queue: a method in both its forms, and the arguments."""
+
+    method: Callable[..., R]
+    amethod: Callable[..., Awaitable[R]]
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+    def run(self, queue: PyQueue) -> R:
+        return self.method(queue, *self.arguments, **self.options)
+
+    async def arun(self, queue: PyQueue) -> R:
+        return await self.amethod(queue, *self.arguments, **self.options)
+
+
+class Twins(Generic[P, R]):
+    """A method and its twin, of the same signature; called with the arguments of either, it gives the `Call`."""
+
+    def __init__(
+        self,
+        method: Callable[Concatenate[PyQueue, P], R],
+        amethod: Callable[Concatenate[PyQueue, P], Awaitable[R]],
+    ) -> None:
+        self._method = method
+        self._amethod = amethod
+
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> Call[R]:
+        return Call(self._method, self._amethod, arguments, options)
+
+
+PUSH: Final = Twins(PyQueue.push, PyQueue.apush)
+PUSH_MANY: Final = Twins(PyQueue.push_many, PyQueue.apush_many)
+PULL: Final = Twins(PyQueue.pull, PyQueue.apull)
+ACK: Final = Twins(PyQueue.ack, PyQueue.aack)
+ACK_MANY: Final = Twins(PyQueue.ack_many, PyQueue.aack_many)
+FAIL: Final = Twins(PyQueue.fail, PyQueue.afail)
+RELEASE: Final = Twins(PyQueue.release, PyQueue.arelease)
+HEARTBEAT: Final = Twins(PyQueue.heartbeat, PyQueue.aheartbeat)
+PROGRESS: Final = Twins(PyQueue.progress, PyQueue.aprogress)
+CANCEL: Final = Twins(PyQueue.cancel, PyQueue.acancel)
+RETRY: Final = Twins(PyQueue.retry, PyQueue.aretry)
+RETRY_MANY: Final = Twins(PyQueue.retry_many, PyQueue.aretry_many)
+RETRY_DLQ: Final = Twins(PyQueue.retry_dlq, PyQueue.aretry_dlq)
+DELETE: Final = Twins(PyQueue.delete, PyQueue.adelete)
+PURGE: Final = Twins(PyQueue.purge, PyQueue.apurge)
+PAUSE: Final = Twins(PyQueue.pause, PyQueue.apause)
+RESUME: Final = Twins(PyQueue.resume, PyQueue.aresume)
+GET_JOB: Final = Twins(PyQueue.get_job, PyQueue.aget_job)
+LIST_JOBS: Final = Twins(PyQueue.list_jobs, PyQueue.alist_jobs)
+ATTEMPTS: Final = Twins(PyQueue.attempts, PyQueue.aattempts)
+STATS: Final = Twins(PyQueue.stats, PyQueue.astats)
+QUEUES: Final = Twins(PyQueue.queues, PyQueue.aqueues)
+EVENTS: Final = Twins(PyQueue.events, PyQueue.aevents)
