@@ -29,6 +29,7 @@ from pyqueue.core.job import (
 from pyqueue.core.joblog import JobFilter
 from pyqueue.core.presence import WorkerInfo
 from pyqueue.core.queue import PyQueue
+from pyqueue.core.quota import BreakerChange, QueueBreaker, QueueLimit
 from pyqueue.core.states import JobState
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.registry import Tasks
@@ -46,6 +47,7 @@ __all__ = [
     "Attempt",
     "Backoff",
     "BoundQueue",
+    "BreakerChange",
     "Discard",
     "EventPage",
     "FailResult",
@@ -62,8 +64,10 @@ __all__ = [
     "LogEntry",
     "PyQueue",
     "PyQueueError",
+    "QueueBreaker",
     "QueueCounts",
     "QueueInfo",
+    "QueueLimit",
     "Retry",
     "Snooze",
     "StepResult",

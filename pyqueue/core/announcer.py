@@ -8,10 +8,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+from blinker import NamedSignal
+
 from pyqueue.core import ids
-from pyqueue.core.signals import BY_EVENT, JobChange, tell
+from pyqueue.core.clock import to_datetime
+from pyqueue.core.signals import BY_EVENT, BreakerChange, JobChange, breaker_opened, tell
 from pyqueue.core.states import STATES
-from pyqueue.core.store.transaction import Change
+from pyqueue.core.store.breaker import NEVER_US
+from pyqueue.core.store.transaction import Change, Trip
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +33,7 @@ class Announcer:
 
     def after_fork(self) -> None:
         """Begins afresh: the changes that waited are the parent's to announce."""
-        self._pending: deque[JobChange] = deque()
+        self._pending: deque[tuple[NamedSignal, JobChange | BreakerChange]] = deque()
         self._mutex = threading.Lock()
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
@@ -40,24 +44,27 @@ class Announcer:
         """Queues the signals of the changes somebody listens to; returns at once."""
         for change in changes:
             if BY_EVENT[change.event].receivers:
-                self._put(change, salt, at_us)
+                self._put(BY_EVENT[change.event], _job_changes(change, salt, at_us))
 
-    def _put(self, change: Change, salt: int, at_us: int) -> None:
-        state = None if change.state is None else STATES[change.state]
+    def announce_trips(self, trips: Sequence[Trip], *, at_us: int) -> None:
+        """The same for breakers that have opened."""
+        for trip in trips:
+            until = None if trip.until_us >= NEVER_US else to_datetime(trip.until_us)
+            log.warning("breaker opened", extra={"queue": trip.queue, "failures": trip.failures, "until": str(until)})
+            if breaker_opened.receivers:
+                change = BreakerChange(
+                    queue=trip.queue,
+                    failures=trip.failures,
+                    open_until=until,
+                    at=to_datetime(at_us),
+                    error=trip.error,
+                )
+                self._put(breaker_opened, [change])
+
+    def _put(self, signal: NamedSignal, changes: Sequence[JobChange | BreakerChange]) -> None:
         with self._mutex:
             self._all_sent.clear()
-            for key in change.keys:
-                self._pending.append(
-                    JobChange(
-                        event=change.event,
-                        job_id=ids.to_text(key, salt),
-                        queue=change.queue,
-                        state=state,
-                        at_us=at_us,
-                        error=change.error,
-                        worker_id=change.worker_id,
-                    )
-                )
+            self._pending.extend((signal, change) for change in changes)
             dropped = max(0, len(self._pending) - PENDING_MAX)
             for _ in range(dropped):
                 self._pending.popleft()
@@ -82,10 +89,26 @@ class Announcer:
                         return
             self._work.clear()
             while self._pending:
-                self._send(self._pending.popleft())
+                self._send(*self._pending.popleft())
             with self._mutex:
                 if not self._pending:
                     self._all_sent.set()
 
-    def _send(self, change: JobChange) -> None:
-        tell(BY_EVENT[change.event], self._sender, change=change)
+    def _send(self, signal: NamedSignal, change: JobChange | BreakerChange) -> None:
+        tell(signal, self._sender, change=change)
+
+
+def _job_changes(change: Change, salt: int, at_us: int) -> list[JobChange]:
+    state = None if change.state is None else STATES[change.state]
+    return [
+        JobChange(
+            event=change.event,
+            job_id=ids.to_text(key, salt),
+            queue=change.queue,
+            state=state,
+            at_us=at_us,
+            error=change.error,
+            worker_id=change.worker_id,
+        )
+        for key in change.keys
+    ]

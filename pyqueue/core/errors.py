@@ -65,6 +65,12 @@ class QueuePaused(StateError):
     code = "QUEUE_PAUSED"
 
 
+class RateLimited(StateError):
+    """The queue takes no more jobs for now: its limit for pushes is reached. Nothing of the call was stored."""
+
+    code = "RATE_LIMITED"
+
+
 class QueueClosed(StateError):
     """The handle was closed; open another one."""
 

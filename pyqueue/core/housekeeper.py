@@ -11,7 +11,7 @@ from typing import Final
 
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.engine.housekeeping import Remove, Sweep, is_anything_due, outlived
-from pyqueue.core.engine.processes import ForgetEvents, Lead, Resign, may_lead
+from pyqueue.core.engine.processes import ForgetEvents, ForgetLimits, Lead, Resign, may_lead
 from pyqueue.core.engine.sweep import Swept
 from pyqueue.core.errors import PyQueueError
 from pyqueue.core.handle.runtime import Runtime
@@ -156,6 +156,7 @@ class Housekeeper:
             self._retention_at = now + _RETENTION_EVERY_SECONDS * random.uniform(0.9, 1.1)
         if now >= self._tidy_at:
             self._forget_events()
+            self._runtime.write(ForgetLimits(SWEEP_CHUNK))
             self._runtime.store.tidy()
             self._tidy_at = now + _TIDY_EVERY_SECONDS
         if report.next_due_at is None:

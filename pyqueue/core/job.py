@@ -13,6 +13,7 @@ from pyqueue.core import ids
 from pyqueue.core.backoff import BACKOFFS, Backoff
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.errors import PyQueueError
+from pyqueue.core.quota import QueueBreaker, QueueLimit
 from pyqueue.core.states import ACTIVE, STATES, JobState
 from pyqueue.core.transitions import Event
 
@@ -35,6 +36,7 @@ class JobOptions(TypedDict, total=False):
     unique_key: str | None  # at most one live job of the queue holds it
     tags: Sequence[str] | None
     group_id: str | None  # the groups of a queue take turns
+    limit_key: str | None  # limits of the queue for this key hold it; the keys of a queue take turns too
     lifo: bool | None  # newest first, and before the others of its priority
     remove_on_complete: bool | None
     remove_on_fail: bool | None
@@ -60,10 +62,11 @@ _decode_json: Final = msgspec.json.decode
 
 
 class LogEntry(NamedTuple):
-    """One message that a job reported."""
+    """One message that a job reported; `number` counts the messages of the job from 1."""
 
     at: datetime
     message: str
+    number: int = 0
 
 
 class Job(msgspec.Struct, frozen=True, dict=True, kw_only=False, eq=False):
@@ -106,6 +109,7 @@ class Job(msgspec.Struct, frozen=True, dict=True, kw_only=False, eq=False):
     progress: int | None
     result_json: str | None
     last_error: str | None
+    raw_limit_key: str | None = None  # '' for none, in a queue whose keys are limited
     parents: tuple[int, ...] = ()
     logs: tuple[LogEntry, ...] = ()
 
@@ -138,6 +142,10 @@ class Job(msgspec.Struct, frozen=True, dict=True, kw_only=False, eq=False):
     @cached_property
     def tags(self) -> tuple[str, ...]:
         return () if self.tags_json is None else tuple(_decode_json(self.tags_json))
+
+    @property
+    def limit_key(self) -> str | None:
+        return self.raw_limit_key or None
 
     @cached_property
     def depends_on(self) -> tuple[str, ...]:
@@ -282,12 +290,14 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueInfo(msgspec.Struct, frozen=True):
-    """A queue: it exists while a job carries its name, or while it is paused."""
+    """A queue: it exists while a job carries its name, or while it is paused or limited."""
 
     name: str
     counts: QueueCounts
     pushes_paused: bool
     pulls_paused: bool
+    limits: tuple[QueueLimit, ...] = ()
+    breaker: QueueBreaker | None = None
 
     @property
     def is_paused(self) -> bool:

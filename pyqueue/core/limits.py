@@ -35,6 +35,10 @@ LEASE_MS_MAX: Final = 24 * 3_600_000
 LEASE_MS_DEFAULT: Final = 30_000
 WAIT_MS_MAX: Final = 24 * 3_600_000
 
+# Of limits that users set: beyond what one machine runs, and small enough that no sum of intervals overflows.
+CONCURRENCY_MAX: Final = 1_000_000
+BURST_MAX: Final = 1_000_000
+
 # --- batches --------------------------------------------------------------------------------------
 # One transaction holds the write lock: a claim of more jobs would keep the others waiting.
 PULL_COUNT_MAX: Final = 10_000

@@ -13,6 +13,7 @@ from pyqueue.core.backoff import Backoff
 from pyqueue.core.clock import from_datetime
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.job import NO_EXTRAS, Extras, JobOptions
+from pyqueue.core.quota import EACH_KEY
 from pyqueue.core.validate import boolean, integer, shown, text, texts
 
 _encode: Final = msgspec.json.encode
@@ -29,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True):
     run_us: int | None = None  # a moment
     unique_key: str | None = None
     group_id: str | None = None
+    limit_key: str | None = None
     flow_id: str | None = None
     custom_id: str | None = None
     tags: tuple[str, ...] = ()
@@ -153,6 +155,12 @@ def _label(value: object, option: str) -> str:
     return text(value, option, limits.LABEL_BYTES_MAX)
 
 
+def _limit_key(value: object, option: str) -> str:
+    if value == EACH_KEY:
+        raise ValidationError(f"{option} {EACH_KEY!r} stands for each key by itself; expected the name of one.")
+    return _label(value, option)
+
+
 def _metadata(value: object, option: str) -> str:
     return validate.json_text(value, option, limits.METADATA_BYTES_MAX)
 
@@ -174,6 +182,7 @@ RULES: Final[Mapping[str, Callable[[object, str], Any]]] = {
     "unique_key": _unique_key,
     "tags": _tags,
     "group_id": _label,
+    "limit_key": _limit_key,
     "lifo": boolean,
     "remove_on_complete": boolean,
     "remove_on_fail": boolean,

@@ -13,6 +13,7 @@ from pyqueue.core.handle.following import Following
 from pyqueue.core.handle.inspecting import Inspecting
 from pyqueue.core.handle.intervening import Intervening
 from pyqueue.core.handle.joined import BoundQueue, bind
+from pyqueue.core.handle.limiting import Limiting
 from pyqueue.core.handle.producing import Producing
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.handle.working import Working
@@ -21,7 +22,7 @@ from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
 
-class PyQueue(Producing, Working, Inspecting, Following, Intervening):
+class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
     """Persistent job queues in one file.
 
         queue = PyQueue("jobs.db")

@@ -14,6 +14,7 @@ from pyqueue.core.backoff import BACKOFFS
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.job import Attempt, Job, LogEntry, QueueCounts, QueueInfo
 from pyqueue.core.presence import WorkerInfo
+from pyqueue.core.quota import QueueBreaker, QueueLimit
 from pyqueue.core.states import ACTIVE, STATES
 
 _encode: Final = msgspec.json.encode
@@ -34,7 +35,7 @@ def job_json(job: Job) -> bytes:
     """A job as a JSON object, written by a template; `data`, `result`, `metadata` and `tags` are the text as stored.
 
     Every key of the wire format is there, null when unset; only `metadata` is left out when there is none.
-    Of our own keys `lease` and `lease_until` are there while the job is active, and `expires_at`,
+    Of our own keys `lease` and `lease_until` are there while the job is active, and `expires_at`, `limit_key`,
     `backoff_jitter` and `cancel_requested` where they say something. Decoding and encoding again, or
     building a dict, costs five times as much, which is most of what a pull costs beside the statement.
     """
@@ -74,6 +75,7 @@ def _is_plain(job: Job) -> bool:
         and job.unique_key is None
         and job.tags_json is None
         and job.group_id is None
+        and job.limit_key is None
         and not job.parents
         and job.flow_id is None
         and job.heartbeat_us is None
@@ -88,6 +90,8 @@ def _special(job: Job) -> str:
     ours = "" if job.metadata_json is None else f'"metadata":{job.metadata_json},'
     if job.expires_us is not None:
         ours += f'"expires_at":{_moment(job.expires_us)},'
+    if job.limit_key is not None:
+        ours += f'"limit_key":{_text(job.limit_key)},'
     if job.backoff_jitter:
         ours += '"backoff_jitter":true,'
     if job.cancel_requested:
@@ -155,6 +159,8 @@ def queue_object(info: QueueInfo) -> dict[str, Any]:
         "counts": counts_object(info.counts),
         "pushes_paused": info.pushes_paused,
         "pulls_paused": info.pulls_paused,
+        "limits": list(map(limit_object, info.limits)),
+        "breaker": None if info.breaker is None else breaker_object(info.breaker),
     }
 
 
@@ -165,6 +171,17 @@ def worker_object(info: WorkerInfo) -> dict[str, Any]:
         "started_at": moment_text(info.started_at),
         "seen_at": moment_text(info.seen_at),
         "jobs": [{key: job_object(job)[key] for key in _JOB_IN_HAND_KEYS} for job in info.jobs],
+    }
+
+
+def limit_object(limit: QueueLimit) -> dict[str, Any]:
+    return {field: getattr(limit, field) for field in QueueLimit.__struct_fields__}
+
+
+def breaker_object(breaker: QueueBreaker) -> dict[str, Any]:
+    return {
+        **{field: getattr(breaker, field) for field in QueueBreaker.__struct_fields__},
+        "open_until": None if breaker.open_until is None else moment_text(breaker.open_until),
     }
 
 

@@ -1,4 +1,4 @@
-"""Signals: one for every transition, sent after its commit.
+"""Signals: one for every transition, sent after its commit; and one for a breaker that opens.
 
     from pyqueue import signals
 
@@ -28,6 +28,7 @@ from typing import Any, Final
 from blinker import NamedSignal, Namespace
 
 from pyqueue.core.job import JobChange
+from pyqueue.core.quota import BreakerChange
 from pyqueue.core.transitions import TRANSITIONS
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,10 @@ before_run: Final = _namespace.signal("before_run", doc="a worker is about to ru
 after_run: Final = _namespace.signal("after_run", doc="the handler of `job` has returned `result`")
 run_failed: Final = _namespace.signal("run_failed", doc="the handler of `job` has raised `error`")
 
-__all__ = ["BY_EVENT", "JobChange"]
+# Sent with a `BreakerChange` as `change`.
+breaker_opened: Final = _namespace.signal("breaker_opened", doc="a queue hands out no jobs after failures in a row")
+
+__all__ = ["BY_EVENT", "BreakerChange", "JobChange"]
 
 BY_EVENT: Final = {event: _signal(rule.signal) for event, rule in TRANSITIONS.items()}
 

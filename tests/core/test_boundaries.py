@@ -82,6 +82,9 @@ LIMITS = [
     ),
     Limit("LEASE_MS_MIN", -10, lambda queue, n: queue.pull("q", lease_ms=-n), "lease_ms 9"),
     Limit("LEASE_MS_MIN", -10, lambda _, n: PyQueue("unused.db", lease_ms=-n), "lease_ms 9"),
+    Limit("CONCURRENCY_MAX", 1_000_000, lambda queue, n: queue.set_limit("q", concurrency=n), "concurrency 1000001"),
+    Limit("BURST_MAX", 1_000_000, lambda queue, n: queue.set_limit("q", rate=1, burst=n), "burst 1000001"),
+    Limit("LABEL_BYTES_MAX", 256, lambda queue, n: queue.push("q", "n", limit_key="k" * n), "limit_key has 257"),
     Limit("WAIT_MS_MAX", 86_400_000, lambda queue, n: queue.pull("q", count=0, wait_ms=n), "wait_ms 86400001"),
     Limit("LIST_LIMIT_MAX", 1_000, lambda queue, n: queue.list_jobs(limit=n), "limit 1001"),
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyqueue import PyQueue
-from pyqueue.core.store import claim, flows, insert, lease, migrations, queues
+from pyqueue.core.store import claim, flows, insert, keyed, lease, limits, migrations, queues
 from pyqueue.core.store.models import MODELS
 
 
@@ -44,6 +44,10 @@ PLANS = {
     "lapsed leases": (lease._LAPSED, (1, 1), "pyqueue_job_lease"),
     "unique keys": (insert._HELD_KEYS.format(marks="?"), ("q", "k"), "pyqueue_job_unique"),
     "turns of groups": (insert._LAST_RANK, ("q", "g"), "pyqueue_job_group"),
+    "jobs of a key": (keyed._READY_OF_KEY, ("q", "k", 1), "pyqueue_job_keyed"),
+    "turns of keys": (keyed._LAST_RANK, ("q", "k", 0), "pyqueue_job_keyed"),
+    "slots": (limits._TAKEN, ("q",), "pyqueue_job_slot"),
+    "slots of a key": (limits._HOLDERS_OF_KEY, ("q", "k", 1), "pyqueue_job_slot"),
     "children": (flows._BLOCKED_CHILDREN, (1,), "pyqueue_dependency_parent"),
     "dead letters": (queues._KEYS_IN[5], ("q", 0, 1), "pyqueue_job_dlq"),
     "blocked jobs": (queues._KEYS_IN[2], ("q", 0, 1), "pyqueue_job_blocked"),
@@ -58,6 +62,14 @@ def test_hot_statements_use_their_index_and_never_scan_or_sort(connection: sqlit
 
     assert index in plan, plan
     assert not re.search(r"SCAN pyqueue_job(?! USING)|TEMP B-TREE", plan), plan
+
+
+def test_the_keys_in_turn_are_found_by_seeks(connection: sqlite3.Connection) -> None:
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {keyed._HEADS}", ("q", "q", "q"))]
+
+    looks = [line for line in plan if "pyqueue_job" in line or " job" in line or "head" in line]
+    assert len(looks) == 4, plan
+    assert all("pyqueue_job_keyed" in line or "INTEGER PRIMARY KEY" in line for line in looks), plan
 
 
 def test_a_database_is_migrated_once_and_knows_its_version(path: Path) -> None:

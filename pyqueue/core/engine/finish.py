@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pyqueue.core.backoff import BACKOFFS, next_delay_ms, with_jitter_ms
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.engine import flows
+from pyqueue.core.engine import flows, slots
 from pyqueue.core.engine.push import HAS_CHILDREN, REMOVE_ON_COMPLETE
 from pyqueue.core.errors import InvalidState, JobNotFound, LeaseLost, PyQueueError
 from pyqueue.core.job import NO_EXTRAS, Extras, FailResult
@@ -89,8 +89,9 @@ def _acknowledge_one(tx: Transaction, key: int, ref: Ref, result: str | None) ->
     completed = finish.complete(tx, key, ref.lease, result)
     if completed is None:
         return refusal(tx, key, ref)
-    queue, on_finish = completed
+    queue, on_finish, slot = completed
     _note_completed(tx, {key: queue})
+    slots.succeeded(tx, queue, slot)
     if on_finish & HAS_CHILDREN:
         flows.parent_completed(tx, key)
     if on_finish & REMOVE_ON_COMPLETE:
@@ -160,6 +161,10 @@ def fail_run(
     finish.end_run(tx, key, run, state=outcome.state, run_us=outcome.run_us, attempt=run.attempt + 1, error=error)
     finish.record_attempt(tx, key, run, error)
     tx.announce(Change(event, run.queue, (key,), ACTIVE, outcome.state, error=error, worker_id=run.worker_id))
+    if outcome.state == CANCELLED:
+        slots.freed(tx, run.queue, run.slot)
+    else:
+        slots.failed(tx, run.queue, run.slot, error)
     _after_run(tx, key, run, outcome)
     if outcome.state == DLQ and extras.remove_on_fail:
         remove(tx, [key])
@@ -224,6 +229,7 @@ class Release(Struct, frozen=True):
         outcome = Outcome(CANCELLED, None) if run.cancel_us is not None else _later(tx.now_us, self.delay_ms)
         finish.end_run(tx, key, run, state=outcome.state, run_us=outcome.run_us, attempt=run.attempt, error=None)
         tx.announce(Change(Event.RELEASE, run.queue, (key,), ACTIVE, outcome.state, worker_id=run.worker_id))
+        slots.freed(tx, run.queue, run.slot)
         _after_run(tx, key, run, outcome)
 
 

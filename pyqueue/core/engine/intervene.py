@@ -12,8 +12,9 @@ from pyqueue.core.engine.finish import remove
 from pyqueue.core.errors import DuplicateKey, InvalidState, JobNotFound, StateError
 from pyqueue.core.job import Job
 from pyqueue.core.states import ACTIVE, BLOCKED, CANCELLED, COMPLETED, DLQ, STATES, WAITING, JobState
-from pyqueue.core.store import finish, insert, jobs, queues
+from pyqueue.core.store import finish, insert, jobs, keyed, queues
 from pyqueue.core.store import flows as dependencies
+from pyqueue.core.store.limits import HAS_KEYS
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
@@ -113,6 +114,8 @@ def _retry(tx: Transaction, job: Job) -> bool:
     unfinished = sum(parent_state != COMPLETED for _, parent_state in parents)
     state = finish.retry(tx, job.key, None if job.blocked_by is None else unfinished)
     assert state in (WAITING, BLOCKED)
+    if tx.queue(job.queue).limits & HAS_KEYS:
+        keyed.mark_one(tx, job.key)
     tx.announce(Change(Event.RETRY, job.queue, (job.key,), job.state_code, state))
     if state == WAITING:
         tx.wake(job.queue, 1)

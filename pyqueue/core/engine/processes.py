@@ -6,7 +6,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from msgspec import Struct
 
-from pyqueue.core.store import events, offices
+from pyqueue.core.store import events, limits, offices
 from pyqueue.core.store.transaction import Change, Transaction
 
 HOUSEKEEPING: Final = "housekeeping"
@@ -70,6 +70,17 @@ class ForgetEvents(Struct, frozen=True):
     def run(self, tx: Transaction) -> int:
         before_us = tx.now_us - self.keep_ms * 1_000
         return events.forget(tx, keep_rows=self.keep_rows, before_us=before_us, limit=self.chunk)
+
+
+class ForgetLimits(Struct, frozen=True):
+    """Drops a chunk of the token buckets that are full again, and of unique keys whose time is over."""
+
+    chunk: int
+
+    durable: ClassVar[bool] = False
+
+    def run(self, tx: Transaction) -> int:
+        return limits.forget(tx, self.chunk)
 
 
 class Happened(NamedTuple):

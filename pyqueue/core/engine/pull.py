@@ -8,11 +8,14 @@ from msgspec import Struct
 
 from pyqueue.core import limits
 from pyqueue.core.engine import sweep
+from pyqueue.core.engine.allowance import Budgets, allowed
 from pyqueue.core.engine.finish import Ref, Release
 from pyqueue.core.job import Job
 from pyqueue.core.states import ACTIVE, WAITING
 from pyqueue.core.store import claim, jobs
+from pyqueue.core.store import limits as limits_store
 from pyqueue.core.store.claim import ReadyRow
+from pyqueue.core.store.limits import HAS_BREAKER, HOLDS_PULLS, SLOT, SLOT_OF_BREAKER
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
@@ -36,8 +39,10 @@ class Pull(Struct, frozen=True):
         sweep.due(tx, limits.SWEEP_CHUNK)
         taken: list[Job] = []
         for queue in self.queues:
-            if len(taken) < self.count and not tx.queue(queue).pulls_paused:
-                taken += _take(tx, queue, self.count - len(taken), self.lease_ms, self.worker_id)
+            flags = tx.queue(queue)
+            if len(taken) < self.count and not flags.pulls_paused:
+                take = _take_allowed if flags.limits & HOLDS_PULLS else _take
+                taken += take(tx, queue, self.count - len(taken), self.lease_ms, self.worker_id)
         return jobs.with_details(tx, taken)
 
     def undo(self, taken: list[Job]) -> list[Release]:
@@ -46,14 +51,29 @@ class Pull(Struct, frozen=True):
 
 
 def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:
-    rows = claim.ready(tx, queue, count)
+    return _hand_out(tx, queue, claim.ready(tx, queue, count), lease_ms, worker_id)
+
+
+def _take_allowed(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:
+    """`_take` under the limits of the queue: each job takes a slot, and a token where there is a rate."""
+    budgets = Budgets(tx, limits_store.hold(tx, queue), queue)
+    rows, limit_keys = allowed(tx, queue, count, budgets)
+    slot = SLOT_OF_BREAKER if tx.queue(queue).limits & HAS_BREAKER else SLOT
+    if buckets := budgets.spent(queue, limit_keys):
+        limits_store.fill(tx, buckets)
+    return _hand_out(tx, queue, rows, lease_ms, worker_id, slot)
+
+
+def _hand_out(
+    tx: Transaction, queue: str, rows: list[ReadyRow], lease_ms: int, worker_id: str | None, slot: int | None = None
+) -> list[Job]:
     if not rows:
         return []
     keys = [row[0] for row in rows]
     rich = [row[0] for row in rows if row[-1]]
     rare = claim.rare_columns(tx, rich) if rich else {}
     until_us = tx.now_us + lease_ms * 1_000
-    claim.claim(tx, keys, worker_id=worker_id, until_us=until_us)
+    claim.claim(tx, keys, worker_id=worker_id, until_us=until_us, slot=slot)
     reached = max(row[-2] for row in rows)
     if reached > tx.queue(queue).round:
         claim.advance_round(tx, queue, reached)
@@ -69,7 +89,7 @@ def _job(
     """The job as the claim has left it, without reading it again."""
     key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, token, _rank, _is_rich = row
     (timeout_ms, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by,
-     progress, last_error) = rare  # fmt: skip
+     progress, last_error, limit_key) = rare  # fmt: skip
     now_us = tx.now_us
     if timeout_ms is not None:
         until_us = min(until_us, now_us + timeout_ms * 1_000)
@@ -77,4 +97,5 @@ def _job(
         tx.salt, key, queue, name, ACTIVE, priority, data, attempt, max_attempts, backoff, backoff_delay_ms,
         timeout_ms, None, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras,
         blocked_by, token + 1, until_us, worker_id, None, now_us, None, None, now_us, progress, None, last_error,
+        limit_key,
     )  # fmt: skip

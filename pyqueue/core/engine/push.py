@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from pyqueue.core import validate
-from pyqueue.core.errors import DuplicateKey, JobNotFound, PyQueueError, QueuePaused, ValidationError
+from pyqueue.core.engine import admission
+from pyqueue.core.engine.admission import Tokens
+from pyqueue.core.errors import DuplicateKey, JobNotFound, PyQueueError, QueuePaused, RateLimited, ValidationError
 from pyqueue.core.options import NewJob, Settings
 from pyqueue.core.states import BLOCKED, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
-from pyqueue.core.store import claim, insert
+from pyqueue.core.store import claim, insert, keyed
+from pyqueue.core.store.limits import HAS_KEYS, HAS_PUSHES
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
@@ -25,7 +28,7 @@ class Push(Struct, frozen=True):
     """Stores `jobs` in `queue`; gives their keys, in order.
 
     Raises:
-        QueuePaused, DuplicateKey, ValidationError (a parent does not exist, or cannot complete).
+        QueuePaused, RateLimited, DuplicateKey, ValidationError (a parent does not exist, or cannot complete).
     """
 
     queue: str
@@ -39,16 +42,17 @@ class Push(Struct, frozen=True):
         return all(job.settings is None for job in self.jobs)
 
     def run(self, tx: Transaction) -> Sequence[int]:
-        _require_open(tx, self.queue)
+        tokens = _require_open(tx, self.queue, len(self.jobs))
         if self.merges:
+            _take_tokens(tx, tokens)
             keys = tx.allocate(len(self.jobs))
-            insert.insert_plain(tx, _plain_rows(tx, self.queue, keys, self.jobs))
-            _note(tx, self.queue, WAITING, keys)
+            _store_plain(tx, self.queue, keys, self.jobs)
             return keys
         _require_unique(tx, self.queue, self.jobs)
         parents = [_parents(tx, job.settings) for job in self.jobs]
-        if any(job.settings and job.settings.group_id for job in self.jobs):
+        if any(job.settings and (job.settings.group_id or job.settings.limit_key) for job in self.jobs):
             _begun_round(tx, self.queue)  # Before the first of them gets its turn, so that all count from one round.
+        _take_tokens(tx, tokens)
         keys = tx.allocate(len(self.jobs))
         _store_plain(tx, self.queue, keys, self.jobs)
         _store_with_settings(tx, self.queue, keys, self.jobs, parents)
@@ -59,28 +63,40 @@ class Push(Struct, frozen=True):
         """Plain pushes of any queues: one INSERT for all, and one change for each queue."""
         outcomes: list[Sequence[int] | PyQueueError] = []
         rows: list[tuple[Any, ...]] = []
+        unkeyed: list[tuple[Any, ...]] = []
         pushed: dict[str, list[int]] = {}
         for operation in operations:
             try:
-                _require_open(tx, operation.queue)
-            except QueuePaused as error:
+                tokens = _require_open(tx, operation.queue, len(operation.jobs))
+            except (QueuePaused, RateLimited) as error:
                 outcomes.append(error)
                 continue
+            _take_tokens(tx, tokens)
             keys = tx.allocate(len(operation.jobs))
-            rows += _plain_rows(tx, operation.queue, keys, operation.jobs)
+            its_rows = unkeyed if tx.queue(operation.queue).limits & HAS_KEYS else rows
+            its_rows += _plain_rows(tx, operation.queue, keys, operation.jobs)
             pushed.setdefault(operation.queue, []).extend(keys)
             outcomes.append(keys)
         insert.insert_plain(tx, rows)
+        insert.insert_unkeyed(tx, unkeyed)
         for queue, keys_of_queue in pushed.items():
             _note(tx, queue, WAITING, _as_range(keys_of_queue))
         return outcomes
 
 
-def _require_open(tx: Transaction, queue: str) -> None:
-    if tx.queue(queue).pushes_paused:
+def _require_open(tx: Transaction, queue: str, number: int) -> Tokens | None:
+    """Refuses jobs that the queue does not take now; gives the tokens that they cost, where pushes are limited."""
+    flags = tx.queue(queue)
+    if flags.pushes_paused:
         raise QueuePaused(
             f"queue {queue!r} is paused and refuses new jobs; resume it with resume({queue!r}), or try again later."
         )
+    return admission.tokens_for(tx, queue, number) if flags.limits & HAS_PUSHES else None
+
+
+def _take_tokens(tx: Transaction, tokens: Tokens | None) -> None:
+    if tokens is not None:
+        admission.take(tx, tokens)
 
 
 def _require_unique(tx: Transaction, queue: str, jobs: Sequence[NewJob]) -> None:
@@ -132,7 +148,8 @@ def _store_plain(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequenc
     plain = [(key, job) for key, job in zip(keys, jobs, strict=True) if job.settings is None]
     if plain:
         plain_keys = keys if len(plain) == len(jobs) else [key for key, _ in plain]
-        insert.insert_plain(tx, _plain_rows(tx, queue, plain_keys, [job for _, job in plain]))
+        store = insert.insert_unkeyed if tx.queue(queue).limits & HAS_KEYS else insert.insert_plain
+        store(tx, _plain_rows(tx, queue, plain_keys, [job for _, job in plain]))
         _note(tx, queue, WAITING, plain_keys)
 
 
@@ -144,19 +161,26 @@ def _plain_rows(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence
 def _store_with_settings(
     tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob], parents: Sequence[dict[int, int]]
 ) -> None:
-    rows, tags, dependencies = [], [], []
-    turns: dict[str, int] = {}
+    rows, keyed_rows, tags, dependencies = [], [], [], []
+    no_key = "" if tx.queue(queue).limits & HAS_KEYS else None
+    turns: dict[Any, int] = {}
     for key, job, its_parents in zip(keys, jobs, parents, strict=True):
         settings = job.settings
         if settings is None:
             continue
         unfinished = sum(state != COMPLETED for state in its_parents.values())
-        rank = _rank(tx, queue, key, settings, turns)
-        rows.append(_row(tx, queue, key, job, settings, rank, unfinished if its_parents else None))
+        rank = _rank(tx, queue, key, job.priority, settings, turns)
+        row = _row(tx, queue, key, job, settings, rank, unfinished if its_parents else None)
+        limit_key = no_key if settings.limit_key is None else settings.limit_key
+        if limit_key is None:
+            rows.append(row)
+        else:
+            keyed_rows.append((*row, limit_key))
         tags += [(tag, key) for tag in settings.tags]
         dependencies += [(key, parent) for parent in its_parents]
-    if rows:
+    if rows or keyed_rows:
         insert.insert(tx, rows)
+        insert.insert_keyed(tx, keyed_rows)
         insert.insert_tags(tx, tags)
         insert.insert_parents(tx, dependencies)
 
@@ -197,23 +221,30 @@ def _row(
     )
 
 
-def _rank(tx: Transaction, queue: str, key: int, settings: Settings, turns: dict[str, int]) -> int:
+def _rank(tx: Transaction, queue: str, key: int, priority: int, settings: Settings, turns: dict[Any, int]) -> int:
     """The place of a job among those of its queue and priority; the lower is pulled first.
 
     lifo: −key, so the newest is first, and before all others. Groups take turns by
     start-time fair queueing (Goyal, Vin, Cheng, 1996): each job of a group takes part in
     a later round than the one before it; pulling a job of a round moves the queue's round up
-    to it. A job without a group counts as a group of its own.
+    to it. A job without a group counts as a group of its own. Limit keys are groups too, each of its
+    priority, so that a flood of one key delays the others by its turns only.
     """
     if settings.extras.lifo:
         return -key
-    group_id = settings.group_id
-    if group_id is None:
+    group_id, limit_key = settings.group_id, settings.limit_key
+    if group_id is None and limit_key is None:
         return _own_turn(tx, queue)
-    if group_id not in turns:
-        turns[group_id] = max(_begun_round(tx, queue), insert.last_rank(tx, queue, group_id))
-    turns[group_id] += 1
-    return turns[group_id]
+    group = (limit_key, priority) if group_id is None else group_id
+    if group not in turns:
+        begun = _begun_round(tx, queue)
+        if group_id is not None:
+            last = insert.last_rank(tx, queue, group_id)
+        else:
+            last = keyed.last_rank(tx, queue, str(limit_key), priority)
+        turns[group] = max(begun, last)
+    turns[group] += 1
+    return turns[group]
 
 
 def _begun_round(tx: Transaction, queue: str) -> int:

@@ -112,6 +112,8 @@ class Runtime:
                 listener(effects.due_us)
         if effects.changes:
             self.announcer.announce(effects.changes, salt=effects.salt, at_us=effects.now_us)
+        if effects.trips:
+            self.announcer.announce_trips(effects.trips, at_us=effects.now_us)
 
     def key_of(self, job_id: str) -> int:
         """The key of an id text, by arithmetic."""

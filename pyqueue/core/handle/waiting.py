@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pyqueue.core.engine.allowance import next_pull_us
 from pyqueue.core.engine.intervene import require_job
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.errors import JobCancelled, JobFailed, WaitTimeout
@@ -14,6 +15,7 @@ from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import Job
 from pyqueue.core.states import JobState
 from pyqueue.core.store import claim
+from pyqueue.core.store.limits import HOLDS_PULLS
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.core.store.wakeup import Waiter, job_topic
 
@@ -112,10 +114,14 @@ async def await_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any
 def _seconds_to_wait(tx: Transaction, operation: Pull) -> float:
     """0 when there may be something to take, else the time until the next delay ends."""
     open_queues = [queue for queue in operation.queues if not tx.queue(queue).pulls_paused]
-    is_ready, due_us = claim.look(tx, open_queues)
+    limited = [queue for queue in open_queues if tx.queue(queue).limits & HOLDS_PULLS]
+    is_ready, due_us = claim.look(tx, [queue for queue in open_queues if queue not in limited])
     if is_ready:
         return 0.0
-    return _FOREVER if due_us is None else max(0.0, (due_us - tx.now_us) / 1_000_000)
+    moments = [due_us, *(next_pull_us(tx, queue) for queue in limited)]
+    return min(
+        (max(0.0, (moment - tx.now_us) / 1_000_000) for moment in moments if moment is not None), default=_FOREVER
+    )
 
 
 def _is_worth_a_try(waiter: Waiter, seconds: float, deadline: float) -> bool:

@@ -22,6 +22,7 @@ RARE_COLUMNS: Final = (
     "blocked_by",
     "progress",
     "last_error",
+    "limit_key",
 )
 
 # Read on every claim, so answered from three partial indexes in a few microseconds.
@@ -48,10 +49,12 @@ _EXPIRED: Final = """
 
 # What nearly every job needs, and whether it has more: reading all columns of 50 jobs costs as much as all
 # the rest of their claim.
+READY_COLUMNS: Final = (
+    "id, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, lease_token, rank,"
+    f" /*lite*/coalesce/*pg num_nonnulls*/({', '.join(RARE_COLUMNS)}) /*lite*/IS NOT NULL/*pg > 0*/"
+)
 _READY: Final = f"""
-    SELECT id, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, lease_token, rank,
-           /*lite*/coalesce/*pg num_nonnulls*/({", ".join(RARE_COLUMNS)}) /*lite*/IS NOT NULL/*pg > 0*/
-    FROM pyqueue_job
+    SELECT {READY_COLUMNS} FROM pyqueue_job
     WHERE state = 0 AND queue = ?
     ORDER BY priority DESC, rank, id LIMIT ? /*pg FOR UPDATE SKIP LOCKED*/
 """
@@ -63,9 +66,11 @@ _CLAIM: Final = """
     UPDATE pyqueue_job
     SET state = 3, worker_id = ?, lease_token = lease_token + 1, started_at = ?, updated_at = ?,
         lease_until = CASE WHEN timeout_ms IS NULL THEN ? ELSE /*lite*/min/*pg least*/(?, ? + timeout_ms * 1000) END,
-        heartbeat_at = NULL, cancel_requested_at = NULL
-    WHERE state = 0 AND id IN ({marks})
+        heartbeat_at = NULL, cancel_requested_at = NULL{slot}
+    WHERE state = 0 AND id IN ({{marks}})
 """
+_CLAIM_PLAIN: Final = _CLAIM.format(slot="")
+_CLAIM_SLOTS: Final = _CLAIM.format(slot=", slot = ?")
 
 _ADVANCE_ROUND: Final = """
     INSERT INTO pyqueue_queue (name, round) VALUES (?, ?)
@@ -115,14 +120,18 @@ def rare_columns(tx: Transaction, keys: Sequence[int]) -> dict[int, tuple[Any, .
     return {row[0]: row[1:] for row in rows}
 
 
-def claim(tx: Transaction, keys: Sequence[int], *, worker_id: str | None, until_us: int) -> None:
-    """Makes waiting jobs active under a lease."""
+def claim(
+    tx: Transaction, keys: Sequence[int], *, worker_id: str | None, until_us: int, slot: int | None = None
+) -> None:
+    """Makes waiting jobs active under a lease; in a limited queue each takes a `slot`."""
     now_us = tx.now_us
+    values = [worker_id, now_us, now_us, until_us, until_us, now_us]
+    sql = _CLAIM_PLAIN
+    if slot is not None:
+        sql = _CLAIM_SLOTS
+        values.append(slot)
     for chunk in padded_chunks(keys):
-        tx.execute(
-            with_marks(_CLAIM, len(chunk)),
-            [worker_id, now_us, now_us, until_us, until_us, now_us, *chunk],
-        )
+        tx.execute(with_marks(sql, len(chunk)), [*values, *chunk])
 
 
 def advance_round(tx: Transaction, queue: str, to_round: int) -> None:

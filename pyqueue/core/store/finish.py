@@ -18,7 +18,7 @@ _COMPLETE_PLAIN: Final = """
     UPDATE pyqueue_job
     SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3/*pg ::json*/, lease_until = NULL
     FROM (VALUES {rows}) AS lease
-    WHERE pyqueue_job.id = lease.column1 AND state = 3 AND on_finish = 0
+    WHERE pyqueue_job.id = lease.column1 AND state = 3 AND on_finish = 0 AND slot IS NULL
       AND lease_token = coalesce(CAST(lease.column2 AS BIGINT), lease_token)
     RETURNING id, queue
 """
@@ -27,12 +27,12 @@ _COMPLETE: Final = """
     UPDATE pyqueue_job
     SET state = 4, completed_at = ?, updated_at = ?, result = ?, lease_until = NULL
     WHERE id = ? AND state = 3 AND lease_token = coalesce(?, lease_token)
-    RETURNING queue, on_finish
+    RETURNING queue, on_finish, slot
 """
 
 _RUN: Final = """
     SELECT queue, state, lease_token, attempt, max_attempts, backoff, backoff_delay_ms, extras, on_finish,
-           worker_id, started_at, cancel_requested_at, timeout_ms
+           worker_id, started_at, cancel_requested_at, timeout_ms, slot
     FROM pyqueue_job WHERE id = ? /*pg FOR UPDATE*/
 """
 
@@ -101,6 +101,15 @@ class Run(NamedTuple):
     started_us: int | None
     cancel_us: int | None
     timeout_ms: int | None
+    slot: int | None
+
+
+class Completed(NamedTuple):
+    """A job that was completed, and what may follow from that."""
+
+    queue: str
+    on_finish: int
+    slot: int | None
 
 
 def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | None]]) -> dict[int, str]:
@@ -115,10 +124,10 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
     return completed
 
 
-def complete(tx: Transaction, key: int, lease: int | None, result: str | None) -> tuple[str, int] | None:
-    """Completes one job whatever follows from it; gives its queue and `on_finish`, or None if it refused."""
+def complete(tx: Transaction, key: int, lease: int | None, result: str | None) -> Completed | None:
+    """Completes one job whatever follows from it; None if it refused."""
     row = tx.row(_COMPLETE, (tx.now_us, tx.now_us, result, key, lease))
-    return None if row is None else (row[0], row[1])
+    return None if row is None else Completed(*row)
 
 
 def run_of(tx: Transaction, key: int) -> Run | None:

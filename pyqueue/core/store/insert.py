@@ -33,6 +33,8 @@ _COLUMNS: Final = (
 _INSERT_PLAIN: Final = f"INSERT INTO pyqueue_job ({', '.join(_PLAIN_COLUMNS)}) VALUES {{rows}}"
 _INSERT_PLAINEST: Final = "INSERT INTO pyqueue_job (id, queue, name, data) VALUES {rows}"
 _INSERT: Final = f"INSERT INTO pyqueue_job ({', '.join(_COLUMNS)}) VALUES {{rows}}"
+_INSERT_KEYED: Final = f"INSERT INTO pyqueue_job ({', '.join(_COLUMNS)}, limit_key) VALUES {{rows}}"
+_INSERT_UNKEYED: Final = f"INSERT INTO pyqueue_job ({', '.join(_PLAIN_COLUMNS)}, limit_key) VALUES {{rows}}"
 _INSERT_TAGS: Final = "INSERT INTO pyqueue_tag (tag, job_id) VALUES {rows}"
 _INSERT_PARENTS: Final = "INSERT INTO pyqueue_dependency (child_id, parent_id) VALUES {rows}"
 
@@ -64,6 +66,18 @@ def insert_plain(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
 def insert(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
     """Rows with a value for each of `_COLUMNS`."""
     for sql, values in in_pieces(_INSERT, len(_COLUMNS), rows):
+        tx.execute(sql, values)
+
+
+def insert_keyed(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
+    """The same with a limit key at the end of each row."""
+    for sql, values in in_pieces(_INSERT_KEYED, len(_COLUMNS) + 1, rows):
+        tx.execute(sql, values)
+
+
+def insert_unkeyed(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
+    """`insert_plain` in a queue whose keys are limited: jobs without a key are found under the key ''."""
+    for sql, values in in_pieces(_INSERT_UNKEYED, len(_PLAIN_COLUMNS) + 1, [(*row, "") for row in rows]):
         tx.execute(sql, values)
 
 

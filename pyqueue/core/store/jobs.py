@@ -21,7 +21,7 @@ _COLUMNS: Final = (
     "id, queue, name, state, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, timeout_ms, run_at,"
     " expires_at, unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by, lease_token,"
     " lease_until, worker_id, cancel_requested_at, started_at, heartbeat_at, completed_at, updated_at, progress,"
-    " result, last_error"
+    " result, last_error, limit_key"
 )
 FIELDS: Final = tuple(getattr(JobRow, column.strip()) for column in _COLUMNS.split(","))
 
@@ -30,7 +30,7 @@ _PARENTS: Final = """
     SELECT child_id, parent_id FROM pyqueue_dependency WHERE child_id IN ({marks}) ORDER BY child_id, parent_id
 """
 _LOGS: Final = """
-    SELECT job_id, logged_at, message FROM pyqueue_log WHERE job_id IN ({marks}) ORDER BY job_id, number
+    SELECT job_id, logged_at, message, number FROM pyqueue_log WHERE job_id IN ({marks}) ORDER BY job_id, number
 """
 
 
@@ -101,8 +101,8 @@ def with_details(tx: Transaction, jobs: Sequence[Job]) -> list[Job]:
     for child, parent in _of_jobs(tx, _PARENTS, children):
         parents[child].append(parent)
     logs: dict[int, list[LogEntry]] = defaultdict(list)
-    for key, logged_us, message in _of_jobs(tx, _LOGS, reporters):
-        logs[key].append(LogEntry(to_datetime(logged_us), message))
+    for key, logged_us, message, number in _of_jobs(tx, _LOGS, reporters):
+        logs[key].append(LogEntry(to_datetime(logged_us), message, number))
     return [
         msgspec.structs.replace(job, parents=tuple(parents.get(job.key, ())), logs=tuple(logs.get(job.key, ())))
         for job in jobs

@@ -208,12 +208,62 @@ _WORKERS: Final = (
     """,
 )
 
+# Limits. A run that takes a slot of a limited queue is marked, so that slots are counted from the rows that hold a
+# lease; both indexes are empty where no limits are. `limit_key` '' stands for "none" in a queue whose keys are limited.
+_LIMITS: Final = (
+    "ALTER TABLE pyqueue_job ADD COLUMN limit_key TEXT",
+    "ALTER TABLE pyqueue_job ADD COLUMN slot INTEGER",
+    "CREATE INDEX pyqueue_job_keyed ON pyqueue_job (queue, limit_key, priority DESC, rank)"
+    " WHERE limit_key IS NOT NULL AND state = 0",
+    "CREATE INDEX pyqueue_job_slot ON pyqueue_job (queue, limit_key) WHERE slot IS NOT NULL AND state = 3",
+    "ALTER TABLE pyqueue_queue ADD COLUMN limits INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE pyqueue_queue ADD COLUMN breaker_failures BIGINT CHECK (breaker_failures > 0)",
+    "ALTER TABLE pyqueue_queue ADD COLUMN breaker_cooldown_ms BIGINT",
+    "ALTER TABLE pyqueue_queue ADD COLUMN failures BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE pyqueue_queue ADD COLUMN breaker_until BIGINT",
+    # kind: 0 pushes, 1 pulls, 2 each key, 3 the key `limit_key`.
+    """
+    CREATE TABLE pyqueue_limit (
+        queue TEXT NOT NULL,
+        kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 3),
+        limit_key TEXT NOT NULL,
+        concurrency BIGINT CHECK (concurrency > 0),
+        rate DOUBLE PRECISION CHECK (rate > 0),
+        per_ms BIGINT CHECK (per_ms > 0),
+        burst BIGINT CHECK (burst > 0),
+        PRIMARY KEY (queue, kind, limit_key)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pyqueue_bucket (
+        queue TEXT NOT NULL,
+        kind INTEGER NOT NULL,
+        limit_key TEXT NOT NULL,
+        full_at BIGINT NOT NULL,
+        PRIMARY KEY (queue, kind, limit_key)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX pyqueue_bucket_full ON pyqueue_bucket (full_at)",
+    # A unique key held for a time, whatever becomes of its job.
+    """
+    CREATE TABLE pyqueue_unique (
+        queue TEXT NOT NULL,
+        unique_key TEXT NOT NULL,
+        job_id BIGINT NOT NULL,
+        held_until BIGINT NOT NULL,
+        PRIMARY KEY (queue, unique_key)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX pyqueue_unique_held ON pyqueue_unique (held_until)",
+)
+
 STEPS: Final = (
     Step("jobs and queues", _TABLES),
     Step("processes", _PROCESSES),
     Step("sources of events", _SOURCES),
     Step("steps of jobs", _STEPS_OF_JOBS),
     Step("workers", _WORKERS),
+    Step("limits", _LIMITS),
 )
 
 _SET_META: Final = (

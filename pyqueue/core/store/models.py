@@ -9,7 +9,7 @@ partial indexes are not used.
 
 from __future__ import annotations
 
-from peewee import BigIntegerField, CompositeKey, IntegerField, Model, TextField
+from peewee import BigIntegerField, CompositeKey, DoubleField, IntegerField, Model, TextField
 
 
 class JobRow(Model):
@@ -49,6 +49,8 @@ class JobRow(Model):
     progress = IntegerField(null=True)
     result = TextField(null=True)
     last_error = TextField(null=True)
+    limit_key = TextField(null=True)
+    slot = IntegerField(null=True)
 
     class Meta:
         table_name = "pyqueue_job"
@@ -124,9 +126,56 @@ class QueueRow(Model):
     pushes_paused_at = BigIntegerField(null=True)
     pulls_paused_at = BigIntegerField(null=True)
     round = BigIntegerField(default=0)
+    limits = IntegerField(default=0)
+    breaker_failures = BigIntegerField(null=True)
+    breaker_cooldown_ms = BigIntegerField(null=True)
+    failures = BigIntegerField(default=0)
+    breaker_until = BigIntegerField(null=True)
 
     class Meta:
         table_name = "pyqueue_queue"
+
+
+class LimitRow(Model):
+    """How many jobs of a queue, or of a key in it, may be pulled or pushed; see `store.limits`."""
+
+    queue = TextField()
+    kind = IntegerField()
+    limit_key = TextField()
+    concurrency = BigIntegerField(null=True)
+    rate = DoubleField(null=True)
+    per_ms = BigIntegerField(null=True)
+    burst = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "pyqueue_limit"
+        primary_key = CompositeKey("queue", "kind", "limit_key")
+
+
+class BucketRow(Model):
+    """A token bucket that is not full, or was not when last used."""
+
+    queue = TextField()
+    kind = IntegerField()
+    limit_key = TextField()
+    full_at = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_bucket"
+        primary_key = CompositeKey("queue", "kind", "limit_key")
+
+
+class UniqueRow(Model):
+    """A unique key that is held until a moment by the job that was pushed with it last."""
+
+    queue = TextField()
+    unique_key = TextField()
+    job_id = BigIntegerField()
+    held_until = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_unique"
+        primary_key = CompositeKey("queue", "unique_key")
 
 
 class CountRow(Model):
@@ -219,6 +268,9 @@ MODELS = (
     LogRow,
     StepRow,
     QueueRow,
+    LimitRow,
+    BucketRow,
+    UniqueRow,
     CountRow,
     LeaseRow,
     ListenerRow,

@@ -9,7 +9,7 @@ from pyqueue.core.store.transaction import Transaction
 
 _PAUSES: Final = """
     SELECT name, pushes_paused_at IS NOT NULL, pulls_paused_at IS NOT NULL FROM pyqueue_queue
-    WHERE pushes_paused_at IS NOT NULL OR pulls_paused_at IS NOT NULL
+    WHERE pushes_paused_at IS NOT NULL OR pulls_paused_at IS NOT NULL OR limits > 0
 """
 _PAUSE: Final = """
     INSERT INTO pyqueue_queue (name, pushes_paused_at, pulls_paused_at) VALUES (?, ?, ?)
@@ -35,7 +35,7 @@ _KEYS_IN: Final = {
 
 
 def pauses(tx: Transaction) -> dict[str, tuple[bool, bool]]:
-    """The paused queues: whether pushes and pulls are."""
+    """The paused and the limited queues: whether pushes and pulls are paused."""
     return {name: (bool(pushes), bool(pulls)) for name, pushes, pulls in tx.rows(_PAUSES)}
 
 

@@ -30,18 +30,29 @@ class Change(NamedTuple):
     worker_id: str | None = None
 
 
+class Trip(NamedTuple):
+    """The breaker of a queue has opened: so many runs failed in a row, the last with `error`."""
+
+    queue: str
+    failures: int
+    until_us: int
+    error: str
+
+
 class QueueFlags(NamedTuple):
     """What a push or pull must know of a queue."""
 
     pushes_paused: bool
     pulls_paused: bool
     round: int
+    limits: int  # which kinds there are: bits of `store.limits`
 
 
 # All that a push or pull must know before it writes, in one statement. The highest id ever includes those of
 # deleted jobs, which are not given out again, not even within a millisecond.
 _LOOK: Final = """
     SELECT queue.pushes_paused_at IS NOT NULL, queue.pulls_paused_at IS NOT NULL, coalesce(queue.round, 0),
+           coalesce(queue.limits, 0),
            max(coalesce((SELECT max(id) FROM pyqueue_job), 0),
                (SELECT value FROM pyqueue_meta WHERE key = 'last_deleted')),
            (SELECT group_concat(port) FROM pyqueue_listener)
@@ -52,12 +63,13 @@ _LOOK: Final = """
 class Effects:
     """What follows from the operations of a transaction, which happen all at one moment."""
 
-    __slots__ = ("changes", "due_us", "now_us", "ports", "salt", "wakes")
+    __slots__ = ("changes", "due_us", "now_us", "ports", "salt", "trips", "wakes")
 
     def __init__(self, *, now_us: int, salt: int) -> None:
         self.now_us = now_us
         self.salt = salt
         self.changes: list[Change] = []
+        self.trips: list[Trip] = []
         self.wakes: dict[str, int] = {}
         self.due_us: int | None = None
         self.ports: tuple[int, ...] | None = None  # of the processes that wait; None: not looked up
@@ -65,6 +77,7 @@ class Effects:
     def add(self, other: Effects) -> None:
         """Takes over the effects of an operation that succeeded."""
         self.changes += other.changes
+        self.trips += other.trips
         for queue, number in other.wakes.items():
             self.wakes[queue] = self.wakes.get(queue, 0) + number
         if other.ports is not None:
