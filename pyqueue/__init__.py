@@ -37,6 +37,7 @@ from pyqueue.core.tasks.task import AsyncTask, JobHandle, Task
 from pyqueue.core.verdicts import Discard, Retry, Snooze
 
 if TYPE_CHECKING:
+    from pyqueue.core.worker.drain import DrainReport
     from pyqueue.core.worker.worker import Worker, WorkerReport
 
 __version__ = VERSION
@@ -49,6 +50,7 @@ __all__ = [
     "BoundQueue",
     "BreakerChange",
     "Discard",
+    "DrainReport",
     "EventPage",
     "FailResult",
     "HeartbeatResult",
@@ -89,4 +91,8 @@ def __getattr__(name: str) -> Any:
         from pyqueue.core.worker import worker
 
         return getattr(worker, name)
+    if name == "DrainReport":
+        from pyqueue.core.worker.drain import DrainReport
+
+        return DrainReport
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -47,3 +47,5 @@ ROWS_PER_STATEMENT: Final = 500
 # Ends of jobs handled in one housekeeping transaction, so that pushes pass between two of them.
 SWEEP_CHUNK: Final = 500
 LIST_LIMIT_MAX: Final = 1_000
+# A drain of a test that has not come to an end by then never will.
+DRAIN_RUNS_MAX: Final = 10_000

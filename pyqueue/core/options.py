@@ -88,6 +88,20 @@ def job_of_mapping(mapping: object) -> NewJob:
     return new_job(mapping["name"], mapping.get("data"), options)
 
 
+def with_metadata(job: NewJob, metadata: Mapping[str, Any]) -> NewJob:
+    """The job with more metadata; its own goes first, and stays alone if it is no JSON object.
+
+    Raises:
+        ValidationError: together they are too large.
+    """
+    settings = job.settings or Settings()
+    own = {} if settings.metadata_json is None else msgspec.json.decode(settings.metadata_json)
+    if not isinstance(own, dict):
+        return job
+    both = _metadata({**metadata, **own}, "metadata")
+    return msgspec.structs.replace(job, settings=msgspec.structs.replace(settings, metadata_json=both))
+
+
 def _parse(options: Mapping[str, Any] | JobOptions) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for option, value in options.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -74,6 +76,26 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
     def memory(cls, *, clock: Clock | None = None) -> Self:
         """A queue in memory, for tests: the same engine, gone with the handle."""
         return cls(config.MEMORY, clock=clock)
+
+    @contextmanager
+    def lent_to_memory(self, *, clock: Clock | None = None) -> Iterator[None]:
+        """Within the block this handle works on a new database in memory. For `pyqueue.testing.in_memory`."""
+        own = self._runtime, self._housekeeper
+        runtime = Runtime(
+            config.MEMORY,
+            durability=config.durability("process"),
+            clock=clock or SystemClock(),
+            logs_events=True,
+            sender=self,
+        )
+        runtime.push_wraps = self._runtime.push_wraps
+        self._runtime, self._housekeeper = runtime, Housekeeper(runtime)
+        try:
+            yield
+        finally:
+            self._housekeeper.stop()
+            runtime.close()
+            self._runtime, self._housekeeper = own
 
     def on(self, connection: Any) -> BoundQueue:
         """This queue inside the caller's open transaction: what is pushed commits or rolls back with the rest.

@@ -206,7 +206,7 @@ def test_what_cannot_wrap_is_refused(queue: PyQueue) -> None:
     async def coroutine(job: Job) -> None: ...
 
     for hook in (5, coroutine):
-        with pytest.raises(ConfigError, match=r"wrap\(\) got .*; expected a function of a job that yields once"):
+        with pytest.raises(ConfigError, match=r"wrap\(\) got .*; expected a function that yields once"):
             queue.wrap(hook)  # type: ignore[type-var]
 
 

@@ -7,7 +7,9 @@ from typing import Any, TypeVar, Unpack
 
 from pyqueue.core import ids
 from pyqueue.core.engine.finish import Ack
+from pyqueue.core.engine.push import Push
 from pyqueue.core.handle.producing import push_of, push_of_many
+from pyqueue.core.handle.pushing import Pushing, surrounded
 from pyqueue.core.handle.refs import JobOrId, ack_items, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, JobOptions
@@ -34,14 +36,12 @@ class BoundQueue:
 
     def push(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
         """`PyQueue.push` in the caller's transaction. The id is known at once, the job there at the commit."""
-        [key] = self._run(push_of(queue, name, data, options))
-        return ids.to_text(key, self._transaction.salt())
+        return self._stored(push_of(queue, name, data, options))[0]
 
     def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """`PyQueue.push_many` in the caller's transaction."""
         operation = push_of_many(queue, jobs)
-        keys = self._run(operation) if operation.jobs else ()
-        return [ids.to_text(key, self._transaction.salt()) for key in keys]
+        return self._stored(operation) if operation.jobs else []
 
     def ack(self, job: JobOrId, result: Any = None, *, lease: int | None = None) -> None:
         """`PyQueue.ack` in the caller's transaction: what the job did and that it is done are one."""
@@ -53,6 +53,13 @@ class BoundQueue:
         """`PyQueue.ack_many` in the caller's transaction."""
         acks = ack_items(items)
         return acks.results(self._run(Ack(acks.entries))) if acks.entries else []
+
+    def _stored(self, operation: Push) -> list[str]:
+        wraps = self._runtime.push_wraps
+        return surrounded(wraps, Pushing(operation, is_joined=True), self._store) if wraps else self._store(operation)
+
+    def _store(self, operation: Push) -> list[str]:
+        return ids.to_texts(self._run(operation), self._transaction.salt())
 
     def _run(self, operation: Operation[R]) -> R:
         return self._transaction.run(operation, self._runtime.after_commit)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Unpack
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, Unpack
 
 from pyqueue.core import ids, validate
 from pyqueue.core.engine.push import Push
 from pyqueue.core.errors import ValidationError
+from pyqueue.core.handle.pushing import Pushing, asurrounded, surrounded
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import JobOptions
 from pyqueue.core.options import job_of_mapping, new_job
+from pyqueue.core.surround import giving_managers
 from pyqueue.core.validate import shown
+
+PushHook = TypeVar("PushHook", bound=Callable[[Pushing], Any])
 
 
 def push_of(queue: str, name: str, data: Any, options: JobOptions) -> Push:
@@ -42,11 +46,11 @@ class Producing:
             QueuePaused: the queue refuses pushes.
             StorageError: the database failed; nothing was stored.
         """
-        return self._texts(self._runtime.write(push_of(queue, name, data, options)))[0]
+        return self._stored(push_of(queue, name, data, options))[0]
 
     async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
         """`push` for event loops: pushes of one tick share a transaction, and the loop never waits for the disk."""
-        return self._texts(await self._runtime.awrite(push_of(queue, name, data, options)))[0]
+        return (await self._astored(push_of(queue, name, data, options)))[0]
 
     def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Stores several jobs in one transaction, all or none; returns their ids in the same order.
@@ -55,12 +59,43 @@ class Producing:
         Raises what `push` raises.
         """
         operation = push_of_many(queue, jobs)
-        return self._texts(self._runtime.write(operation)) if operation.jobs else []
+        return self._stored(operation) if operation.jobs else []
 
     async def apush_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """`push_many` for event loops."""
         operation = push_of_many(queue, jobs)
-        return self._texts(await self._runtime.awrite(operation)) if operation.jobs else []
+        return await self._astored(operation) if operation.jobs else []
 
-    def _texts(self, keys: Sequence[int]) -> list[str]:
-        return ids.to_texts(keys, self._runtime.store.salt)
+    def wrap_push(self, hook: PushHook) -> PushHook:
+        """Surrounds every push through this handle with the hook, `queue.on(…)` included.
+
+            @queue.wrap_push
+            def by_request(pushing):
+                pushing.metadata["request_id"] = request_id.get()
+                yield
+
+        The hook is a function of the `Pushing` that yields once, or gives a context manager; behind its
+        `yield` the jobs are stored, and `pushing.ids` known. What it raises, the caller of push gets; raised
+        before the `yield`, nothing is stored. An async one surrounds `apush` and `apush_many` only.
+        """
+        self._runtime.push_wraps.append(giving_managers(hook, "wrap_push"))
+        return hook
+
+    def unwrap_push(self, hook: Callable[[Pushing], Any]) -> None:
+        """Takes a hook of `wrap_push` back."""
+        wraps = self._runtime.push_wraps
+        wraps[:] = [wrap for wrap in wraps if getattr(wrap, "__wrapped__", wrap) is not hook]
+
+    def _stored(self, operation: Push) -> list[str]:
+        wraps = self._runtime.push_wraps
+        return surrounded(wraps, Pushing(operation), self._store) if wraps else self._store(operation)
+
+    async def _astored(self, operation: Push) -> list[str]:
+        wraps = self._runtime.push_wraps
+        return await (asurrounded(wraps, Pushing(operation), self._astore) if wraps else self._astore(operation))
+
+    def _store(self, operation: Push) -> list[str]:
+        return ids.to_texts(self._runtime.write(operation), self._runtime.store.salt)
+
+    async def _astore(self, operation: Push) -> list[str]:
+        return ids.to_texts(await self._runtime.awrite(operation), self._runtime.store.salt)

@@ -11,6 +11,7 @@ from pyqueue.core.announcer import Announcer
 from pyqueue.core.clock import Clock
 from pyqueue.core.engine.processes import GoDeaf, Listen
 from pyqueue.core.errors import QueueClosed
+from pyqueue.core.handle.pushing import PushWrap
 from pyqueue.core.states import COMPLETED
 from pyqueue.core.store import fork
 from pyqueue.core.store.committer import Committer
@@ -39,6 +40,7 @@ class Runtime:
         self.wakeups = Wakeups(self)
         self.announcer = Announcer(sender)
         self._committer = Committer(self.store, self.after_commit)
+        self.push_wraps: list[PushWrap] = []
         self._due_listeners: list[Callable[[int], None]] = []
         self._is_closed = False
         self.after_fork(is_child=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pyqueue.core.engine.pull import Pull
+from pyqueue.core.engine.queues import overview
 from pyqueue.core.engine.workers import Beat, Leave
 from pyqueue.core.errors import ConfigError, PyQueueError
 from pyqueue.core.handle import waiting
@@ -16,11 +17,13 @@ from pyqueue.core.handle.steps import Stepping
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import HeartbeatResult, HousekeepingReport, Job
 from pyqueue.core.presence import Presence
+from pyqueue.core.store import claim
 from pyqueue.core.tasks.around import Around
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.running import TaskHandler
 
 if TYPE_CHECKING:
+    from pyqueue.core.worker.drain import Drain, DrainReport
     from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
 
 
@@ -93,6 +96,62 @@ class Working(Consuming, Stepping):
         Database trouble is waited out. Options: see `WorkerOptions`.
         """
         return self.worker(queues, handler, **options).run()
+
+    def drain(
+        self,
+        queues: str | Sequence[str] | None = None,
+        handler: Callable[[Job], Any] | None = None,
+        *,
+        moves_clock: bool = True,
+        raises: bool = False,
+    ) -> DrainReport:
+        """Runs everything there is, now and in this thread, until nothing is left: for tests.
+
+        Jobs go the way they go in a worker: pulled, run by the tasks of this queue (or `handler`), and acknowledged or
+        failed, in `queues` (None: all). Where the handle's clock can be moved (`pyqueue.testing.FakeClock`), it is
+        moved on to each delay and backoff, so that delayed jobs and retries run too; not with `moves_clock=False`.
+        `raises`: the first error of a run that counts as failed is raised, once it is stored.
+        Async tasks run on an event loop of their own; inside of one, await `adrain`. Timeouts are not watched.
+
+        Raises:
+            StateError: 10,000 jobs were run, and there is no end to be seen.
+        """
+        return self._drain(queues, handler, moves_clock, raises).run()
+
+    async def adrain(
+        self,
+        queues: str | Sequence[str] | None = None,
+        handler: Callable[[Job], Any] | None = None,
+        *,
+        moves_clock: bool = True,
+        raises: bool = False,
+    ) -> DrainReport:
+        """`drain` for event loops: async tasks run on this one, others on threads, one at a time."""
+        return await self._drain(queues, handler, moves_clock, raises).arun()
+
+    def _drain(
+        self,
+        queues: str | Sequence[str] | None,
+        handler: Callable[[Job], Any] | None,
+        moves_clock: bool,
+        raises: bool,
+    ) -> Drain:
+        from pyqueue.core.worker.drain import Drain, MovableClock, OneForAll
+
+        def names() -> Sequence[str]:
+            if queues is not None:
+                return (queues,) if isinstance(queues, str) else queues
+            return [info.name for info in self._runtime.read(overview)]
+
+        clock = self._runtime.clock
+        return Drain(
+            self,
+            TaskHandler(self.tasks, self) if handler is None else OneForAll(self._surrounded(handler)),
+            names=names,
+            next_delay_us=lambda known: self._runtime.read(lambda tx: claim.next_delay_us(tx, known)),
+            clock=clock if moves_clock and isinstance(clock, MovableClock) else None,
+            raises=raises,
+        )
 
     def pull_until(
         self,

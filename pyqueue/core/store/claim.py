@@ -82,6 +82,8 @@ _LOOK: Final = """
            (SELECT min(run_at) FROM pyqueue_job WHERE state = 1)
 """
 
+_NEXT_DELAY: Final = "SELECT min(run_at) FROM pyqueue_job WHERE state = 1 AND queue IN ({marks})"
+
 _NEXT_DUE: Final = """
     SELECT (SELECT min(run_at) FROM pyqueue_job WHERE state = 1),
            (SELECT min(expires_at) FROM pyqueue_job WHERE expires_at IS NOT NULL AND state < 3),
@@ -144,6 +146,12 @@ def look(tx: Transaction, queues: Sequence[str]) -> tuple[bool, int | None]:
     """Whether a job of these queues is waiting, and when the next delay of any queue ends. Reads only."""
     is_ready, due_us = tx.row(with_marks(_LOOK, len(queues)), queues)
     return bool(is_ready), due_us
+
+
+def next_delay_us(tx: Transaction, queues: Sequence[str]) -> int | None:
+    """When the next delay ends in one of these queues. Looks at all delayed jobs, so it is not for workers."""
+    due_us: int | None = tx.row(with_marks(_NEXT_DELAY, len(queues)), queues)[0]
+    return due_us
 
 
 def next_due_us(tx: Transaction) -> int | None:

@@ -9,43 +9,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    AsyncExitStack,
-    ExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from pyqueue.core.current import enter
-from pyqueue.core.errors import ConfigError
+from pyqueue.core import current
 from pyqueue.core.job import Job
 from pyqueue.core.signals import after_run, before_run, run_failed, tell
-from pyqueue.core.validate import shown
+from pyqueue.core.surround import Surrounding, aenter, enter
 
-Surrounding = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 Wrap = Callable[[Job], Surrounding]
-
-
-def wrap_of(hook: Callable[[Job], Any]) -> Wrap:
-    """A hook as a function that gives context managers; one that yields is made such a function.
-
-    Raises:
-        ConfigError: it is no function, or a coroutine function that does not yield.
-    """
-    if inspect.isgeneratorfunction(hook):
-        return contextmanager(hook)
-    if inspect.isasyncgenfunction(hook):
-        return asynccontextmanager(hook)
-    if not callable(hook) or inspect.iscoroutinefunction(hook):
-        raise ConfigError(
-            f"wrap() got {shown(hook)}; expected a function of a job that yields once, or gives a context manager."
-        )
-    return hook
 
 
 class Around:
@@ -66,7 +40,7 @@ class Around:
         with self._signals(job) as results:
             async with AsyncExitStack() as stack:
                 for wrap in wraps:
-                    await _enter(stack, wrap(job))
+                    await aenter(stack, wrap(job))
                 results.append(await call())
             return results[0] if results else None
 
@@ -85,16 +59,14 @@ class Around:
         with self._signals(job) as results:
             with ExitStack() as stack:
                 for wrap in wraps:
-                    surrounding = wrap(job)
-                    if isinstance(surrounding, AbstractContextManager):
-                        stack.enter_context(surrounding)
+                    enter(stack, wrap(job))
                 results.append(call())
             return results[0] if results else None
 
     @contextmanager
     def _signals(self, job: Job) -> Iterator[list[Any]]:
         """Sends the signals of a run around the block, which is to put the result into the list."""
-        enter(job)
+        current.enter(job)
         results: list[Any] = []
         tell(before_run, self._sender, job=job)
         try:
@@ -103,11 +75,3 @@ class Around:
             tell(run_failed, self._sender, job=job, error=error)
             raise
         tell(after_run, self._sender, job=job, result=results[0] if results else None)
-
-
-async def _enter(stack: AsyncExitStack, surrounding: Surrounding) -> None:
-    """On the event loop the async form of a context manager goes first; a plain one must not block."""
-    if isinstance(surrounding, AbstractAsyncContextManager):
-        await stack.enter_async_context(surrounding)
-    else:
-        stack.enter_context(surrounding)

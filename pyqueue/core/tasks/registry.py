@@ -10,7 +10,8 @@ from pyqueue.core import validate
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.job import Job, JobOptions
 from pyqueue.core.options import RULES
-from pyqueue.core.tasks.around import Wrap, wrap_of
+from pyqueue.core.surround import giving_managers
+from pyqueue.core.tasks.around import Wrap
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.policy import Errors, FailurePolicy, RetryDelay
 from pyqueue.core.tasks.task import AnyTask, AsyncTask, Task, TaskQueue
@@ -142,7 +143,7 @@ class Tasks:
         a failed attempt. A plain one surrounds plain and async runs alike (and must not block the event loop); one
         that is async surrounds async runs only. The first is the outermost; a queue's surround a registry's.
         """
-        self._wraps.append(wrap_of(hook))
+        self._wraps.append(giving_managers(hook, "wrap"))
         return hook
 
     def find(self, name: str) -> AnyTask | None:

@@ -1,4 +1,4 @@
-"""For tests of code that uses pyqueue."""
+"""A clock that tests move."""
 
 from __future__ import annotations
 
@@ -30,3 +30,7 @@ class FakeClock:
         if not step:
             raise ValidationError("advance() got neither ms nor seconds; expected one of them.")
         self._now_us += step // timedelta(microseconds=1)
+
+    def advance_to(self, moment: datetime) -> None:
+        """Moves on to a moment (aware); one that is past already changes nothing."""
+        self._now_us = max(self._now_us, from_datetime(moment))

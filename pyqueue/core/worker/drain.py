@@ -1,0 +1,189 @@
+"""Running all there is, in the calling thread: for tests, which then need no worker and no waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+
+from pyqueue.core import limits
+from pyqueue.core.clock import to_datetime
+from pyqueue.core.errors import ConfigError, StateError, ValidationError
+from pyqueue.core.job import FailResult, Job
+from pyqueue.core.verdicts import Discard, Snooze, Verdict
+from pyqueue.core.worker.run import EitherHandler
+
+# Nobody sends heartbeats meanwhile.
+_LEASE_MS: Final = 3_600_000
+
+
+@runtime_checkable
+class MovableClock(Protocol):
+    """A clock that a test moves."""
+
+    def advance_to(self, moment: datetime) -> None: ...
+
+
+class DrainedQueue(Protocol):
+    """The calls of a queue that a drain needs."""
+
+    def pull(self, queue: Sequence[str], *, lease_ms: int, worker_id: str) -> list[Job]: ...
+
+    def ack(self, job: Job, result: Any, /) -> None: ...
+
+    def fail(
+        self,
+        job: Job,
+        error: str | BaseException,
+        /,
+        *,
+        retry: bool = True,
+        delay_ms: int | None = None,
+        discard: bool = False,
+    ) -> FailResult: ...
+
+    def release(self, job: Job, /, *, delay_ms: int = 0) -> None: ...
+
+
+class OneForAll:
+    """One function as the handler of all jobs."""
+
+    def __init__(self, handler: Callable[[Job], Any]) -> None:
+        self._handler = handler
+
+    def is_async(self, job: Job) -> bool:
+        return inspect.iscoroutinefunction(self._handler)
+
+    def run(self, job: Job) -> Any:
+        return self._handler(job)
+
+    async def arun(self, job: Job) -> Any:
+        return await self._handler(job)
+
+
+class DrainReport(NamedTuple):
+    """What a drain has done: runs completed, failed, and given back by `Snooze`."""
+
+    completed: int = 0
+    failed: int = 0
+    released: int = 0
+
+
+class Drain:
+    """One drain: pulls, runs and ends one job after the other until nothing is left that can be run.
+
+    The storage is called without a twin for event loops: a test that awaits a drain waits for nothing else.
+    """
+
+    def __init__(
+        self,
+        queue: DrainedQueue,
+        handler: EitherHandler,
+        *,
+        names: Callable[[], Sequence[str]],
+        next_delay_us: Callable[[Sequence[str]], int | None],
+        clock: MovableClock | None,
+        raises: bool,
+    ) -> None:
+        self._queue, self._handler = queue, handler
+        self._names, self._next_delay_us, self._clock, self._raises = names, next_delay_us, clock, raises
+        self._report = DrainReport()
+
+    def run(self) -> DrainReport:
+        """Runs plain functions here, and coroutine functions on one event loop of their own."""
+        runner = asyncio.Runner()
+        try:
+            for job in self._jobs():
+                self._require_no_loop(job)
+                try:
+                    result = self._result_of(job, runner)
+                except (Exception, SystemExit) as error:  # As in a worker. Ctrl-C ends the drain.
+                    self._end(job, None, error)
+                else:
+                    self._end(job, result, None)
+        finally:
+            runner.close()
+        return self._report
+
+    async def arun(self) -> DrainReport:
+        """Runs coroutine functions here, and plain functions on threads, one at a time all the same."""
+        for job in self._jobs():
+            try:
+                if self._handler.is_async(job):  # In an asyncio task, which has a context of its own.
+                    result = await asyncio.get_running_loop().create_task(self._handler.arun(job))
+                else:
+                    result = await asyncio.to_thread(self._handler.run, job)
+            except (Exception, SystemExit) as error:
+                self._end(job, None, error)
+            else:
+                self._end(job, result, None)
+        return self._report
+
+    def _result_of(self, job: Job, runner: asyncio.Runner) -> Any:
+        if self._handler.is_async(job):
+            return runner.run(self._handler.arun(job), context=copy_context())
+        return self._handler.run(job)
+
+    def _require_no_loop(self, job: Job) -> None:
+        if self._handler.is_async(job) and _is_in_loop():
+            self._queue.release(job)
+            raise ConfigError("drain() met an async task inside a running event loop; use await adrain().")
+
+    def _jobs(self) -> Iterator[Job]:
+        for _ in range(limits.DRAIN_RUNS_MAX):
+            names = self._names()
+            jobs = self._queue.pull(names, lease_ms=_LEASE_MS, worker_id="drain") if names else []
+            if jobs:
+                yield jobs[0]
+            elif not (names and self._move_on(names)):
+                return
+        raise StateError(
+            f"drain ran {limits.DRAIN_RUNS_MAX:,} jobs and there are more; "
+            "is there a task that pushes itself, or snoozes, for ever? Drain one queue, or without moves_clock."
+        )
+
+    def _move_on(self, names: Sequence[str]) -> bool:
+        """Moves the clock to where the next delay ends; False if there is none, or no such clock."""
+        due_us = None if self._clock is None else self._next_delay_us(names)
+        if due_us is None or self._clock is None:
+            return False
+        self._clock.advance_to(to_datetime(due_us))
+        return True
+
+    def _end(self, job: Job, result: Any, error: BaseException | None) -> None:
+        if error is None:
+            try:
+                self._queue.ack(job, result)
+            except ValidationError as unstorable:
+                error = unstorable
+            else:
+                self._count(completed=1)
+        if isinstance(error, Snooze):
+            self._queue.release(job, delay_ms=error.delay_ms)
+            self._count(released=1)
+        elif error is not None:
+            self._fail(job, error)
+            self._count(failed=1)
+            if self._raises and not isinstance(error, Discard):
+                raise error
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        if isinstance(error, Verdict):
+            self._queue.fail(job, error.told(), **error.fail_options())
+        else:
+            self._queue.fail(job, error)
+
+    def _count(self, *, completed: int = 0, failed: int = 0, released: int = 0) -> None:
+        before = self._report
+        self._report = DrainReport(before.completed + completed, before.failed + failed, before.released + released)
+
+
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
