@@ -25,12 +25,14 @@ _decode: Final = msgspec.json.Decoder().decode
 
 def queue_name(name: object) -> str:
     """1–256 characters of `[A-Za-z0-9._-]`."""
+    if type(name) is str:
+        return _checked_name(name, "queue name", limits.QUEUE_NAME_BYTES_MAX)
     return _name(name, "queue name", limits.QUEUE_NAME_BYTES_MAX)
 
 
 def job_name(name: object) -> str:
     """1–1024 characters of `[A-Za-z0-9._-]`."""
-    if type(name) is str:  # Once for each job of a batch: a call less.
+    if type(name) is str:  # Once for each job: a call less.
         return _checked_name(name, "job name", limits.JOB_NAME_BYTES_MAX)
     return _name(name, "job name", limits.JOB_NAME_BYTES_MAX)
 

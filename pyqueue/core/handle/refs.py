@@ -60,6 +60,10 @@ def ack_items(items: Iterable[object]) -> AckItems:
     jobs: list[JobOrId] = []
     entries: list[tuple[Ref, str | None]] = []
     for item in each_of(items, "ack_many"):
+        if type(item) is Job:  # What a loop over pulled jobs passes, without the detours.
+            jobs.append(item)
+            entries.append((Ref(item.key, item.lease), None))
+            continue
         job, result, lease = _parts(item) if isinstance(item, tuple) else (item, None, None)
         if not isinstance(job, Job | str):
             raise ValidationError(

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Final
 
 from pyqueue.core.store import counts, positions
-from pyqueue.core.store.rows import in_pieces
+from pyqueue.core.store.rows import run_rows
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
@@ -66,23 +66,24 @@ _FORGOTTEN_TO: Final = """
 def append(tx: Transaction, changes: Sequence[Change]) -> None:
     """Writes down the changes of this transaction; now and then the counts are brought up to them."""
     rows = [_row(tx.now_us, change) for change in changes if change.keys]
-    last = None
+    cursor = run_rows(tx, _APPEND_ON_POSTGRES if tx.on_postgres else _APPEND, _WIDTH, rows)
+    if cursor is None:
+        return
     if tx.on_postgres:
-        for sql, values in in_pieces(_APPEND_ON_POSTGRES, _WIDTH, rows):
-            tx.trace = tx.rows(sql, values)[-1]
-            last = tx.trace[0]
+        tx.trace = cursor.fetchall()[-1]
+        last = tx.trace[0]
     else:
-        for sql, values in in_pieces(_APPEND, _WIDTH, rows):
-            last = tx.execute(sql, values).lastrowid
-    if last is not None and last % counts.FOLD_EVERY < len(rows):
+        last = cursor.lastrowid or 0
+    if last % counts.FOLD_EVERY < len(rows):
         counts.fold(tx)
 
 
 def _row(now_us: int, change: Change) -> tuple[Any, ...]:
     keys = change.keys
-    is_run = isinstance(keys, range) or len(keys) == 1
-    # The distances from one id to the next: short numbers, since jobs that move together are mostly neighbours.
-    others = None if is_run else " ".join(str(b - a) for a, b in pairwise(keys))
+    # A batch that was pushed together mostly moves together: then the first id and their number say it all.
+    is_run = isinstance(keys, range) or len(keys) == 1 or list(range(keys[0], keys[0] + len(keys))) == keys
+    # Else the distances from one id to the next, which are short numbers among neighbours.
+    others = None if is_run else " ".join([str(b - a) for a, b in pairwise(keys)])
     return (
         now_us, str(change.event), change.queue, change.source, change.state, keys[0], len(keys), others,
         change.worker_id, change.error,

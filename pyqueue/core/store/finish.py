@@ -13,8 +13,17 @@ import msgspec
 from pyqueue.core.store.rows import flat, padded_chunks, with_marks, with_rows
 from pyqueue.core.store.transaction import Transaction
 
-# active → completed, where the job is still active, the lease is still ours, and nothing else follows.
+# active → completed, where the job is still active, the lease is still ours, and nothing else follows. Jobs
+# without a result, the most, are looked at first: the transaction holds the write lock, so what was read holds,
+# and a RETURNING would cost more than the look and the update together.
+_PLAIN_RUNS: Final = """
+    SELECT id, queue, lease_token FROM pyqueue_job WHERE state = 3 AND on_finish = 0 AND id IN ({marks})
+"""
 _COMPLETE_PLAIN: Final = """
+    UPDATE pyqueue_job SET state = 4, completed_at = ?, updated_at = ?, lease_until = NULL
+    WHERE state = 3 AND on_finish = 0 AND id IN ({marks})
+"""
+_COMPLETE_PLAIN_WITH_RESULT: Final = """
     UPDATE pyqueue_job
     SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3/*pg ::json*/, lease_until = NULL
     FROM (VALUES {rows}) AS lease
@@ -118,8 +127,15 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
     Left out are jobs that are not active, whose lease is another's, or that need `complete`.
     """
     completed: dict[int, str] = {}
-    for chunk in padded_chunks(rows):
-        sql = with_rows(_COMPLETE_PLAIN, 3, len(chunk))
+    # On PostgreSQL what was read need not hold: there one statement looks and completes.
+    leases = {} if tx.on_postgres else {key: lease for key, lease, result in rows if result is None}
+    for keys in padded_chunks(list(leases)):
+        runs = tx.rows(with_marks(_PLAIN_RUNS, len(keys)), keys)
+        completed.update({key: queue for key, queue, token in runs if leases[key] in (None, token)})
+    for keys in padded_chunks(list(completed)):
+        tx.execute(with_marks(_COMPLETE_PLAIN, len(keys)), [tx.now_us, tx.now_us, *keys])
+    for chunk in padded_chunks([row for row in rows if row[0] not in leases]):
+        sql = with_rows(_COMPLETE_PLAIN_WITH_RESULT, 3, len(chunk))
         completed.update(tx.rows(sql, [tx.now_us, tx.now_us, *flat(chunk)]))
     return completed
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pyqueue.core.bucket import Rate
-from pyqueue.core.store.rows import in_pieces
+from pyqueue.core.store.rows import run_rows
 from pyqueue.core.store.transaction import Transaction
 
 # What a limit is for (`pyqueue_limit.kind`). Buckets of keys have the last, whichever limit they are under.
@@ -180,8 +180,7 @@ def bucket(tx: Transaction, queue: str, kind: int, limit_key: str = "") -> int |
 
 def fill(tx: Transaction, rows: Sequence[tuple[str, int, str, int]]) -> None:
     """Notes when buckets will be full, from rows of (queue, kind, key, moment)."""
-    for sql, values in in_pieces(_FILL, 4, rows):
-        tx.execute(sql, values)
+    run_rows(tx, _FILL, 4, rows)
 
 
 def forget(tx: Transaction, limit: int) -> int:

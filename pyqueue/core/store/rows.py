@@ -13,6 +13,8 @@ from itertools import chain
 from typing import Any, Final, TypeVar
 
 from pyqueue.core.limits import ROWS_PER_STATEMENT
+from pyqueue.core.store.executor import Cursor
+from pyqueue.core.store.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -55,13 +57,14 @@ def with_rows(sql: str, width: int, count: int) -> str:
     return sql.format(rows=", ".join([row] * count))
 
 
-def in_pieces(sql: str, width: int, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
-    """`sql` for all rows, as few statements with what each binds."""
+def run_rows(tx: Transaction, sql: str, width: int, rows: Sequence[Sequence[Any]]) -> Cursor | None:
+    """Runs `sql` for all rows in as few statements; gives the cursor of the last, None without rows."""
     if len(rows) == 1:  # The lone push: half of what the general way takes.
-        yield with_rows(sql, width, 1), rows[0]
-        return
+        return tx.execute(with_rows(sql, width, 1), rows[0])
+    cursor = None
     for chunk in exact_chunks(rows):
-        yield with_rows(sql, width, len(chunk)), flat(chunk)
+        cursor = tx.execute(with_rows(sql, width, len(chunk)), flat(chunk))
+    return cursor
 
 
 def flat(rows: Iterable[Iterable[Any]]) -> list[Any]:

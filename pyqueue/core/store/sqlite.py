@@ -42,7 +42,8 @@ class SqliteStore:
         self.clock = clock
         self.logs_events = logs_events
         self.lock = threading.RLock()
-        self._durable_sync = _FULL if durability == "power" else _NORMAL
+        self._lazy_sync = _OFF if self.is_memory else _NORMAL
+        self._durable_sync = _FULL if durability == "power" and not self.is_memory else self._lazy_sync
         self._sync: int | None = None
         self._salt: int | None = None
         self._writer: Connection | None = None
@@ -68,12 +69,15 @@ class SqliteStore:
     def begin(self, *, durable: bool) -> Transaction:
         """Opens a write transaction. Only `durable` ones need survive a power failure."""
         writer = self._writer or self._open_writer()
+        sync = self._durable_sync if durable else self._lazy_sync
         try:
-            self._set_sync(writer, self._durable_sync if durable else _NORMAL)
+            if sync != self._sync:
+                self._set_sync(writer, sync)
             writer.begin_immediate()
         except DATABASE_ERRORS as error:
             raise self._translated(error) from error
-        return Transaction(writer, now_us=self.clock.now_us(), salt=self.salt)
+        assert self._salt is not None  # known since the file was opened
+        return Transaction(writer, now_us=self.clock.now_us(), salt=self._salt)
 
     def commit(self, transaction: Transaction) -> None:
         """Writes what the transaction noted, and commits it."""
@@ -260,10 +264,8 @@ class SqliteStore:
             )
 
     def _set_sync(self, connection: Connection, sync: int) -> None:
-        sync = _OFF if self.is_memory else min(sync, self._durable_sync)
-        if sync != self._sync:
-            connection.execute_sql(f"PRAGMA synchronous = {sync}")
-            self._sync = sync
+        connection.execute_sql(f"PRAGMA synchronous = {sync}")
+        self._sync = sync
 
     def _translated(self, error: Exception) -> StorageError:
         translated = meaning_of(error, self.path)

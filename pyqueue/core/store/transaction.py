@@ -133,9 +133,9 @@ class Transaction:
         """The flags of a queue, read once per transaction."""
         flags = self._queues.get(name)
         if flags is None:
-            *known, last_key, ports = self.row(_LOOK, (name,))
+            pushes_paused, pulls_paused, round_, limits, last_key, ports = self.row(_LOOK, (name,))
             self.effects.ports = tuple(map(int, ports.split(","))) if ports else ()
-            flags = self._queues[name] = QueueFlags(*known)
+            flags = self._queues[name] = QueueFlags(pushes_paused, pulls_paused, round_, limits)
             if self._next_key is None:
                 self._next_key = max(ids.first_key(self.now_us), last_key + 1)
         return flags
