@@ -13,6 +13,7 @@ import click
 from pyqueue.cli.output import print_facts, print_json, print_table
 from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
 from pyqueue.core.errors import ValidationError
+from pyqueue.core.follows import ParentFailure
 from pyqueue.core.job import Attempt, Job
 from pyqueue.core.shapes import attempt_object, job_object, moment_text
 from pyqueue.core.states import JobState
@@ -37,6 +38,7 @@ _FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("custom_id", str, "An id of your own, to find the job by."),
     ("metadata", str, "Any JSON, kept with the job."),
     ("depends_on", list, "The id of a job that must complete first; may be given several times."),
+    ("on_parent_failure", click.Choice(list(ParentFailure)), "What becomes of it when one of those fails."),
     ("flow_id", str, "The flow that the job belongs to."),
 )
 

@@ -78,6 +78,11 @@ def _tails(salt: int) -> tuple[str, ...]:
     )
 
 
+def looks_like_id(text: str) -> bool:
+    """Whether the text has the form of a job id, in any spelling."""
+    return _UUID.fullmatch(text) is not None
+
+
 def to_key(text: str, salt: int) -> int:
     """The key of a UUIDv7 made by `to_text` with the same salt.
 

@@ -13,6 +13,7 @@ from pyqueue.core import ids
 from pyqueue.core.backoff import BACKOFFS, Backoff
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.errors import PyQueueError
+from pyqueue.core.follows import ParentFailure
 from pyqueue.core.quota import QueueBreaker, QueueLimit
 from pyqueue.core.states import ACTIVE, STATES, JobState
 from pyqueue.core.transitions import Event
@@ -43,6 +44,7 @@ class JobOptions(TypedDict, total=False):
     custom_id: str | None
     metadata: Any
     depends_on: Sequence[str] | None  # blocked until all of these have completed
+    on_parent_failure: str | None  # when one of them ends otherwise: fail (default) | cancel | run | only
     flow_id: str | None
 
 
@@ -54,6 +56,7 @@ class Extras(msgspec.Struct, frozen=True, omit_defaults=True):
     lifo: bool = False
     remove_on_complete: bool = False
     remove_on_fail: bool = False
+    on_parent_failure: ParentFailure = ParentFailure.FAIL
 
 
 NO_EXTRAS: Final = Extras()
@@ -179,6 +182,11 @@ class Job(msgspec.Struct, frozen=True, dict=True, kw_only=False, eq=False):
     @property
     def remove_on_fail(self) -> bool:
         return self._extras.remove_on_fail
+
+    @property
+    def on_parent_failure(self) -> ParentFailure:
+        """What becomes of it when a parent ends without completing."""
+        return self._extras.on_parent_failure
 
     @property
     def cancel_requested(self) -> bool:

@@ -20,7 +20,8 @@ LABEL_BYTES_MAX: Final = 256  # custom_id, group_id, flow_id, worker_id
 WORKER_NAME_BYTES_MAX: Final = 200  # the random part of its id comes behind it
 MESSAGE_BYTES_MAX: Final = 4_096  # of one progress message
 LOGS_MAX: Final = 1_000  # per job; the oldest go first
-PARENTS_MAX: Final = 10_000  # depends_on of one job
+PARENTS_MAX: Final = 10_000  # depends_on of one job, in one call; a batch may have more members
+FLOW_DEPTH_MAX: Final = 1_000_000  # of a limit that somebody sets; there is none by default
 STEPS_MAX: Final = 1_000  # per job: each is looked up by its name, and all are kept with the job
 
 # --- numbers ------------------------------------------------------------------------------------

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pyqueue.core import limits, validate
+from pyqueue.core import ids, limits, validate
 from pyqueue.core.backoff import Backoff
 from pyqueue.core.clock import from_datetime
 from pyqueue.core.errors import ValidationError
+from pyqueue.core.follows import ParentFailure
 from pyqueue.core.job import NO_EXTRAS, Extras, JobOptions
 from pyqueue.core.quota import EACH_KEY
 from pyqueue.core.validate import boolean, integer, shown, text, texts
 
 _encode: Final = msgspec.json.encode
+
+
+class Inner(NamedTuple):
+    """A parent that is pushed together with its child: its place among the jobs, and what its result is bound to."""
+
+    place: int
+    binds: str | None
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -36,7 +44,17 @@ class Settings(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     metadata_json: str | None = None
     depends_on: tuple[str, ...] = ()
+    has_follow_ups: bool = False
     extras: Extras = NO_EXTRAS
+    # What `dag.resolve` and builders of flows add.
+    binds: Mapping[str, str] | None = None  # by entry of depends_on: the arguments that take its result
+    inner: tuple[Inner, ...] = ()
+    has_children: bool = False
+
+    @property
+    def policy(self) -> int:
+        """What becomes of it when a parent ends without completing."""
+        return self.extras.on_parent_failure.code
 
     @property
     def tags_json(self) -> str | None:
@@ -54,6 +72,7 @@ class NewJob(msgspec.Struct, frozen=True):
     data_json: str
     priority: int = 0
     settings: Settings | None = None
+    ref: str | None = None  # how others of the same push name it
 
 
 def new_job(name: object, data: Any, options: Mapping[str, Any] | JobOptions) -> NewJob:
@@ -72,7 +91,7 @@ def new_job(name: object, data: Any, options: Mapping[str, Any] | JobOptions) ->
 
 
 def job_of_mapping(mapping: object) -> NewJob:
-    """One element of `push_many`: `name`, `data` and options, side by side."""
+    """One element of `push_many`: `name`, `data`, `ref` and options, side by side."""
     # dict by name: the abstract check costs as much as all the rest.
     if type(mapping) is not dict and not isinstance(mapping, Mapping):
         raise ValidationError(
@@ -84,8 +103,16 @@ def job_of_mapping(mapping: object) -> NewJob:
         )
     if len(mapping) == 1 + ("data" in mapping):
         return new_job(mapping["name"], mapping.get("data"), {})
-    options = {key: value for key, value in mapping.items() if key not in ("name", "data")}
-    return new_job(mapping["name"], mapping.get("data"), options)
+    options = {key: value for key, value in mapping.items() if key not in ("name", "data", "ref")}
+    job = new_job(mapping["name"], mapping.get("data"), options)
+    return job if mapping.get("ref") is None else msgspec.structs.replace(job, ref=ref(mapping["ref"]))
+
+
+def ref(value: object) -> str:
+    """A name for a job within one push; not one that could be taken for an id."""
+    if not ids.looks_like_id(name := text(value, "ref", limits.LABEL_BYTES_MAX)):
+        return name
+    raise ValidationError(f"ref {shown(value)} looks like the id of a job; expected another name, such as 'extract'.")
 
 
 def with_metadata(job: NewJob, metadata: Mapping[str, Any]) -> NewJob:
@@ -126,12 +153,62 @@ def _settings(values: dict[str, Any]) -> Settings:
     if isinstance(run_at, timedelta):
         delay_ms, run_at = run_at // timedelta(milliseconds=1), None
     metadata = values.pop("metadata", None)
+    follow_ups = () if metadata is None else follow_ups_in(metadata)
+    for follow_up in follow_ups:
+        new_job(follow_up.name, follow_up.data, follow_up.options)  # What cannot be pushed then is refused now.
     return Settings(
         delay_us=None if delay_ms is None else delay_ms * 1_000,
         run_us=None if run_at is None else from_datetime(run_at),
         metadata_json=metadata,
+        has_follow_ups=bool(follow_ups),
         extras=extras,
         **values,
+    )
+
+
+class FollowUp(NamedTuple):
+    """A job that another one names in its metadata, to be pushed when that one completes."""
+
+    queue: str
+    name: str
+    data: Any
+    options: dict[str, Any]
+    flow_id: str | None
+
+
+def follow_ups_in(metadata_json: str) -> tuple[FollowUp, ...]:
+    """What the key `follow_ups` of some metadata names; none without that key.
+
+    Raises:
+        ValidationError: it is no list of follow-ups.
+    """
+    if '"follow_ups"' not in metadata_json:
+        return ()
+    metadata = msgspec.json.decode(metadata_json)
+    found = metadata.get("follow_ups") if isinstance(metadata, dict) else None
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        raise ValidationError(
+            f"metadata.follow_ups {shown(found)}; expected a list of {{'queue': …, 'name': …}}, with data, options "
+            "and flow_id if wanted."
+        )
+    return tuple(map(_follow_up, found))
+
+
+def _follow_up(entry: object) -> FollowUp:
+    if not isinstance(entry, dict) or not entry.keys() >= {"queue", "name"}:
+        raise ValidationError(f"metadata.follow_ups has {shown(entry)}; expected an object with a queue and a name.")
+    validate.known_keys(entry, FollowUp._fields, "key of metadata.follow_ups")
+    options, flow_id = entry.get("options"), entry.get("flow_id")
+    if not isinstance(options, dict | None):
+        raise ValidationError(f"options {shown(options)} of metadata.follow_ups; expected an object.")
+    return FollowUp(
+        validate.queue_name(entry["queue"]),
+        validate.job_name(entry["name"]),
+        entry.get("data"),
+        options or {},
+        None if flow_id is None else _label(flow_id, "flow_id of metadata.follow_ups"),
     )
 
 
@@ -179,8 +256,15 @@ def _metadata(value: object, option: str) -> str:
     return validate.json_text(value, option, limits.METADATA_BYTES_MAX)
 
 
+def _on_parent_failure(value: object, option: str) -> ParentFailure:
+    try:
+        return ParentFailure(value)  # type: ignore[arg-type]  # anything may be asked; a stranger is refused below
+    except ValueError:
+        raise ValidationError(f"{option} {shown(value)}; expected one of: {', '.join(ParentFailure)}.") from None
+
+
 def _parents(value: object, option: str) -> tuple[str, ...]:
-    return texts(value, option, count_max=limits.PARENTS_MAX, size_max=64)
+    return texts(value, option, count_max=limits.PARENTS_MAX, size_max=limits.LABEL_BYTES_MAX)
 
 
 RULES: Final[Mapping[str, Callable[[object, str], Any]]] = {
@@ -203,5 +287,6 @@ RULES: Final[Mapping[str, Callable[[object, str], Any]]] = {
     "custom_id": _label,
     "metadata": _metadata,
     "depends_on": _parents,
+    "on_parent_failure": _on_parent_failure,
     "flow_id": _label,
 }

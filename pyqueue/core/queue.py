@@ -45,6 +45,7 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
         durability: str = "power",
         lease_ms: int = limits.LEASE_MS_DEFAULT,
         logs_events: bool = True,
+        max_flow_depth: int | None = None,
         clock: Clock | None = None,
     ) -> None:
         """`url`: a path, `sqlite:///relative.db` or `sqlite:////absolute.db`.
@@ -53,12 +54,17 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
         "process" (`kill -9`; the last moments before a power failure may be lost).
         `lease_ms`: how long a pulled job is its worker's without a heartbeat, unless `pull` says otherwise.
 
+        `max_flow_depth`: the longest chain of parents that a job may be pushed under; None for any, since
+        neither time nor memory depends on it.
         `logs_events`: write down what happens for `events()`; every process on a file should agree.
 
         Raises:
             ConfigError: the URL or the durability is none of these.
         """
         self.path = config.sqlite_path(url)
+        self._depth_max = (
+            None if max_flow_depth is None else integer(max_flow_depth, "max_flow_depth", 0, limits.FLOW_DEPTH_MAX)
+        )
         self._lease_ms = integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
         self._runtime = Runtime(
             self.path,
@@ -107,7 +113,7 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
             ConfigError: another kind of connection, or one to another database.
         """
         self._runtime.require_open()
-        return bind(self._runtime, connection)
+        return bind(self._runtime, connection, self._depth_max)
 
     def close(self) -> None:
         """Finishes what was begun and lets go of the file. Idempotent; later calls raise QueueClosed."""

@@ -69,7 +69,7 @@ TRANSITIONS: Final[Mapping[Event, Rule]] = MappingProxyType(
     {
         Event.PUSH: _rule(set(), _PENDING, "job_pushed", "stored"),
         Event.PROMOTE: _rule({_DELAYED}, {_WAITING}, "job_promoted", "its delay is over"),
-        Event.UNBLOCK: _rule({_BLOCKED}, {_WAITING, _DELAYED}, "job_unblocked", "all its parents completed"),
+        Event.UNBLOCK: _rule({_BLOCKED}, {_WAITING, _DELAYED}, "job_unblocked", "no parent is left to wait for"),
         Event.PULL: _rule({_WAITING}, {_ACTIVE}, "job_pulled", "handed to a worker under a lease"),
         Event.ACK: _rule({_ACTIVE}, {_COMPLETED}, "job_completed", "the worker reported success"),
         Event.FAIL: _rule({_ACTIVE}, _FAILED_TO, "job_failed", "the worker reported an error"),
@@ -78,7 +78,9 @@ TRANSITIONS: Final[Mapping[Event, Rule]] = MappingProxyType(
         Event.RELEASE: _rule({_ACTIVE}, {_WAITING, _DELAYED, _CANCELLED}, "job_released", "given back unfinished"),
         Event.CANCEL: _rule(_PENDING, {_CANCELLED}, "job_cancelled", "withdrawn"),
         Event.EXPIRE: _rule(_PENDING, {_CANCELLED}, "job_cancelled", "not started within its ttl"),
-        Event.CASCADE: _rule({_BLOCKED}, {_DLQ, _CANCELLED}, "job_failed", "a parent can no longer complete"),
+        Event.CASCADE: _rule(
+            {_BLOCKED}, {_DLQ, _CANCELLED}, "job_failed", "its parents have ended, and it will not run"
+        ),
         Event.RETRY: _rule({_DLQ, _CANCELLED}, {_WAITING, _BLOCKED}, "job_retried", "sent round again by a person"),
         Event.DELETE: _rule(_PENDING | _FINISHED, set(), "job_deleted", "its row was removed"),
     }

@@ -62,6 +62,7 @@ LIMITS = [
         lambda queue, n: queue.push("q", "n", depends_on=parents(queue, n)),
         "depends_on has 10,001 entries",
     ),
+    Limit("FLOW_DEPTH_MAX", 1_000_000, lambda _, n: PyQueue("unused.db", max_flow_depth=n), "max_flow_depth 1000001"),
     Limit("PRIORITY_MAX", 2**31 - 1, lambda queue, n: queue.push("q", "n", priority=n), "priority 2147483648"),
     Limit("PRIORITY_MAX", 2**31, lambda queue, n: queue.push("q", "n", priority=-n), "priority -2147483649"),
     Limit("ATTEMPTS_MAX", 2**32 - 1, lambda queue, n: queue.push("q", "n", max_attempts=n), "max_attempts 4294967296"),

@@ -54,6 +54,7 @@ TAKES: dict[str, set[str]] = {
     "custom_id": TEXTS,
     "metadata": set(KINDS) - {"object", "class"},
     "depends_on": set(),
+    "on_parent_failure": set(),
     "flow_id": TEXTS,
 }
 

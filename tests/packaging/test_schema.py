@@ -48,7 +48,7 @@ PLANS = {
     "turns of keys": (keyed._LAST_RANK, ("q", "k", 0), "pyqueue_job_keyed"),
     "slots": (limits._TAKEN, ("q",), "pyqueue_job_slot"),
     "slots of a key": (limits._HOLDERS_OF_KEY, ("q", "k", 1), "pyqueue_job_slot"),
-    "children": (flows._BLOCKED_CHILDREN, (1,), "pyqueue_dependency_parent"),
+    "children": (flows._BLOCKED_CHILDREN.format(marks="?"), (1,), "pyqueue_dependency_parent"),
     "dead letters": (queues._KEYS_IN[5], ("q", 0, 1), "pyqueue_job_dlq"),
     "blocked jobs": (queues._KEYS_IN[2], ("q", 0, 1), "pyqueue_job_blocked"),
 }

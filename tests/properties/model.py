@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 PENDING = ("waiting", "delayed", "blocked")
 LIVE = (*PENDING, "active")
 FINISHED = ("completed", "dlq", "cancelled")
+DEAD = ("dlq", "cancelled")
 DAY_MS = 24 * 3_600 * 1_000
 KEEP_MS = {"completed": 7 * DAY_MS, "cancelled": 30 * DAY_MS, "dlq": 90 * DAY_MS}
 
@@ -37,6 +38,7 @@ class ModelJob:
     unique_key: str | None = None
     group_id: str | None = None
     parents: tuple[str, ...] = ()
+    on_parent_failure: str = "fail"
     remove_on_complete: bool = False
     remove_on_fail: bool = False
     state: str = "waiting"
@@ -52,6 +54,13 @@ class ModelJob:
     started_at: int = 0
     is_cancel_requested: bool = False
     waits_for: set[str] = field(default_factory=set)
+    has_seen_failure: bool = False
+    is_ended_by_parent: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the failure of a parent does not end it."""
+        return self.on_parent_failure in ("run", "only")
 
 
 class Model:
@@ -77,14 +86,23 @@ class Model:
         if job.unique_key and any((each.queue, each.unique_key) == (job.queue, job.unique_key) for each in holders):
             raise Refused("DUPLICATE_KEY")
         for parent in job.parents:
-            if parent not in self.jobs or self.jobs[parent].state in ("dlq", "cancelled"):
+            if parent not in self.jobs or (self.jobs[parent].state in DEAD and not job.goes_on):
                 raise Refused("VALIDATION_ERROR")
 
-    def add(self, job_id: str, job: ModelJob) -> None:
-        job.waits_for = {parent for parent in job.parents if self.jobs[parent].state != "completed"}
+    def add(self, job_id: str, job: ModelJob, now: int) -> None:
+        self.jobs[job_id] = job
+        self.look_at_parents(job)
         job.state = "blocked" if job.waits_for else "waiting" if job.run_at is None else "delayed"
         job.has_waited_elsewhere = job.state != "waiting"
-        self.jobs[job_id] = job
+        if job.parents and not job.waits_for and job.on_parent_failure == "only" and not job.has_seen_failure:
+            self.skip(job_id, now)
+
+    def look_at_parents(self, job: ModelJob) -> None:
+        states = {parent: self.jobs[parent].state for parent in job.parents if parent in self.jobs}
+        job.waits_for = {
+            parent for parent, state in states.items() if state in LIVE or (state in DEAD and not job.goes_on)
+        }
+        job.has_seen_failure = job.on_parent_failure == "only" and any(state in DEAD for state in states.values())
 
     # --- what falls due --------------------------------------------------------------------------
 
@@ -97,8 +115,7 @@ class Model:
         ]
         for job_id in expired:
             self.jobs[job_id].state, self.jobs[job_id].ended_at = "cancelled", now
-        for job_id in expired:
-            self.cascade(job_id, "cancelled", now)
+        self.cascade(dict.fromkeys(expired, "cancelled"), now)
         for job in self.jobs.values():
             if job.state == "delayed" and job.run_at is not None and job.run_at <= now:
                 job.state, job.run_at = "waiting", None
@@ -150,13 +167,9 @@ class Model:
     def ack(self, job_id: str, lease: int | None, now: int) -> None:
         job = self.require_run(job_id, lease)
         job.state, job.ended_at = "completed", now
-        for child in self.jobs.values():
+        for child_id, child in list(self.jobs.items()):
             if child.state == "blocked" and job_id in child.waits_for:
-                child.waits_for.discard(job_id)
-                if not child.waits_for:
-                    is_later = child.run_at is not None and child.run_at > now
-                    child.state = "delayed" if is_later else "waiting"
-                    child.run_at = child.run_at if is_later else None
+                self.count_off(child_id, {job_id}, now)
         if job.remove_on_complete:
             del self.jobs[job_id]
 
@@ -214,38 +227,53 @@ class Model:
 
     def retry(self, job_id: str, now: int) -> None:
         job = self.require(job_id)
-        if job.state not in ("dlq", "cancelled"):
+        if job.state not in DEAD:
             raise Refused("INVALID_STATE")
-        held = [
-            each for each in self.jobs.values() if each.state in LIVE and each.queue == job.queue and each.unique_key
-        ]
-        if job.unique_key and any(each.unique_key == job.unique_key for each in held):
-            raise Refused("DUPLICATE_KEY")
-        parents = {parent: self.jobs[parent].state for parent in job.parents if parent in self.jobs}
-        if any(state in ("dlq", "cancelled") for state in parents.values()):
-            raise Refused("INVALID_STATE")
-        job.waits_for = {parent for parent, state in parents.items() if state != "completed"}
-        job.state = "blocked" if job.waits_for else "waiting"
-        job.attempt, job.run_at, job.expires_at, job.progress = 0, None, None, None
-        job.has_waited_elsewhere = True
+        if job_id not in self.revive([job_id]):
+            raise Refused("DUPLICATE_KEY" if self.is_key_held(job) else "INVALID_STATE")
 
     def retry_dead(self, queue: str, now: int) -> int:
-        """The oldest first; those that cannot be retried stay."""
-        retried = 0
-        for job_id in sorted(each for each, job in self.jobs.items() if (job.queue, job.state) == (queue, "dlq")):
-            try:
-                self.retry(job_id, now)
-                retried += 1
-            except Refused:
-                continue
-        return retried
+        return len(self.revive([each for each, job in self.jobs.items() if (job.queue, job.state) == (queue, "dlq")]))
+
+    def revive(self, roots: list[str]) -> list[str]:
+        """With those that ended because of them; the oldest first of those whose parents can complete again."""
+        candidates = set(roots)
+        while more := {
+            each
+            for each, job in self.jobs.items()
+            if each not in candidates and job.is_ended_by_parent and not candidates.isdisjoint(job.parents)
+        }:
+            candidates |= more
+        revived: list[str] = []
+        while ready := [each for each in sorted(candidates) if self.can_run_again(self.jobs[each])]:
+            job = self.jobs[ready[0]]
+            candidates.discard(ready[0])
+            if not self.is_key_held(job):
+                job.state, job.is_ended_by_parent = "waiting", False
+                job.attempt, job.run_at, job.expires_at, job.progress = 0, None, None, None
+                job.has_waited_elsewhere = True
+                revived.append(ready[0])
+        for each, job in self.jobs.items():
+            if each in revived or (job.state == "blocked" and job.goes_on):
+                self.look_at_parents(job)
+                job.state = "blocked" if job.waits_for else "waiting"
+        return revived
+
+    def can_run_again(self, job: ModelJob) -> bool:
+        return job.goes_on or all(self.jobs[each].state not in DEAD for each in job.parents if each in self.jobs)
+
+    def is_key_held(self, job: ModelJob) -> bool:
+        return job.unique_key is not None and any(
+            (each.queue, each.unique_key) == (job.queue, job.unique_key) and each.state in LIVE
+            for each in self.jobs.values()
+        )
 
     def delete(self, job_id: str, now: int) -> None:
         job = self.require(job_id)
         if job.state == "active":
             raise Refused("INVALID_STATE")
         if job.state in PENDING:
-            self.cascade(job_id, "cancelled", now)
+            self.cascade({job_id: "cancelled"}, now)
         del self.jobs[job_id]
 
     def purge(self, queue: str, state: str, now: int) -> None:
@@ -256,13 +284,42 @@ class Model:
 
     def end(self, job_id: str, state: str, now: int) -> None:
         self.jobs[job_id].state, self.jobs[job_id].ended_at = state, now
-        self.cascade(job_id, state, now)
+        self.cascade({job_id: state}, now)
 
-    def cascade(self, parent: str, state: str, now: int) -> None:
-        """A parent that cannot complete takes the blocked jobs below it along."""
-        for job_id, job in list(self.jobs.items()):
-            if job.state == "blocked" and parent in job.parents:
-                self.end(job_id, "dlq" if state == "dlq" else "cancelled", now)
+    def cascade(self, level: dict[str, str], now: int) -> None:
+        """Parents that cannot complete take the blocked jobs below them along, level by level, or let them go on."""
+        while level:
+            below: dict[str, str] = {}
+            for job_id, job in list(self.jobs.items()):
+                ended = sorted(parent for parent in job.parents if parent in level)
+                if job.state != "blocked" or not ended:
+                    continue
+                if job.goes_on:
+                    job.has_seen_failure = job.on_parent_failure == "only"
+                    self.count_off(job_id, set(ended), now)
+                else:
+                    below[job_id] = level[ended[0]] if job.on_parent_failure == "fail" else "cancelled"
+            for job_id, state in below.items():
+                job = self.jobs[job_id]
+                job.state, job.ended_at, job.is_ended_by_parent = state, now, True
+            level = below
+
+    def count_off(self, job_id: str, parents: set[str], now: int) -> None:
+        """One thing less, or more, to wait for."""
+        job = self.jobs[job_id]
+        job.waits_for -= parents
+        if job.waits_for:
+            return
+        if job.on_parent_failure == "only" and not job.has_seen_failure:
+            self.skip(job_id, now)
+            return
+        is_later = job.run_at is not None and job.run_at > now
+        job.state, job.run_at = ("delayed", job.run_at) if is_later else ("waiting", None)
+
+    def skip(self, job_id: str, now: int) -> None:
+        """It waited for a failure, and there was none."""
+        self.jobs[job_id].is_ended_by_parent = True
+        self.end(job_id, "cancelled", now)
 
 
 def _order(job: ModelJob) -> tuple[int, int, int]:

@@ -83,10 +83,16 @@ class Law(RuleBasedStateMachine):
 
     # --- rules -----------------------------------------------------------------------------------
 
-    @rule(queue=QUEUES, options=OPTIONS, parents=st.lists(st.integers(0, 5), max_size=2))
-    def push(self, queue: str, options: dict[str, Any], parents: list[int]) -> None:
+    @rule(
+        queue=QUEUES,
+        options=OPTIONS,
+        parents=st.lists(st.integers(0, 5), max_size=2),
+        policy=st.sampled_from(["fail", "fail", "cancel", "run", "only"]),
+    )
+    def push(self, queue: str, options: dict[str, Any], parents: list[int], policy: str) -> None:
         depends_on = sorted({self.ids[-1 - number] for number in parents if number < len(self.ids)})
-        self._push_all(queue, [options | ({"depends_on": depends_on} if depends_on else {})])
+        waits = {"depends_on": depends_on, "on_parent_failure": policy} if depends_on else {}
+        self._push_all(queue, [options | waits])
 
     @rule(queue=QUEUES, batch=st.lists(OPTIONS, min_size=2, max_size=5))
     def push_many(self, queue: str, batch: list[dict[str, Any]]) -> None:
@@ -104,7 +110,7 @@ class Law(RuleBasedStateMachine):
     def _add(self, job_id: str, job: ModelJob) -> None:
         assert job_id not in self.ids, "an id was given out twice"
         assert not self.ids or job_id > self.ids[-1], "a newer job has a lower id"
-        self.model.add(job_id, job)
+        self.model.add(job_id, job, self.now)
         self.ids.append(job_id)
 
     @rule(queue=QUEUES, options=OPTIONS, is_kept=st.booleans())

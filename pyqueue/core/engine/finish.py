@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple
 
 import msgspec
@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from pyqueue.core.backoff import BACKOFFS, next_delay_ms, with_jitter_ms
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.engine import flows, slots
-from pyqueue.core.engine.push import HAS_CHILDREN, REMOVE_ON_COMPLETE
+from pyqueue.core.engine import flows, follow_ups, slots
 from pyqueue.core.errors import InvalidState, JobNotFound, LeaseLost, PyQueueError
+from pyqueue.core.follows import FOLLOW_UPS, HAS_CHILDREN, REMOVE_ON_COMPLETE
 from pyqueue.core.job import NO_EXTRAS, Extras, FailResult
 from pyqueue.core.states import ACTIVE, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
 from pyqueue.core.store import finish
-from pyqueue.core.store.finish import Run
+from pyqueue.core.store import flows as dependencies
+from pyqueue.core.store.finish import Completed, Run
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
@@ -68,11 +69,16 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
         positions.append(key)
         rows.setdefault(key, (key, ref.lease, result))
     completed = finish.complete_plain(tx, list(rows.values())) if rows else {}
+    rest = [row for key, row in rows.items() if key not in completed]
+    rich = finish.complete(tx, rest) if rest else {}
+    completed |= {key: done.queue for key, done in rich.items()}
     _note_completed(tx, completed)
+    if rich:
+        _follow(tx, rich)
     for position, known_key in enumerate(positions):
         # Each completed job is taken once: a second ack of it in the same call is refused like a later one.
         if known_key is not None and completed.pop(known_key, None) is None:
-            outcomes[position] = _acknowledge_one(tx, known_key, *items[position])
+            outcomes[position] = _acknowledge_again(tx, known_key, *items[position])
     return outcomes
 
 
@@ -84,19 +90,30 @@ def _note_completed(tx: Transaction, completed: dict[int, str]) -> None:
         tx.announce(Change(Event.ACK, queue, keys, ACTIVE, COMPLETED))
 
 
-def _acknowledge_one(tx: Transaction, key: int, ref: Ref, result: str | None) -> PyQueueError | None:
-    """Completes a job from which something follows, or says why it cannot be completed."""
-    completed = finish.complete(tx, key, ref.lease, result)
-    if completed is None:
+def _acknowledge_again(tx: Transaction, key: int, ref: Ref, result: str | None) -> PyQueueError | None:
+    """Why a job was not completed; of two acks of it in one call, the second may be the one with the right lease."""
+    completed = finish.complete(tx, [(key, ref.lease, result)])
+    if not completed:
         return refusal(tx, key, ref)
-    queue, on_finish, slot = completed
-    _note_completed(tx, {key: queue})
-    slots.succeeded(tx, queue, slot)
-    if on_finish & HAS_CHILDREN:
-        flows.parent_completed(tx, key)
-    if on_finish & REMOVE_ON_COMPLETE:
-        remove(tx, [key])
+    _note_completed(tx, {key: completed[key].queue})
+    _follow(tx, completed)
     return None
+
+
+def _follow(tx: Transaction, completed: Mapping[int, Completed]) -> None:
+    """Does what follows from the completion of jobs."""
+    children, follows, removed = (
+        [key for key, done in completed.items() if done.on_finish & wanted]
+        for wanted in (HAS_CHILDREN, FOLLOW_UPS, REMOVE_ON_COMPLETE)
+    )
+    for done in completed.values():
+        slots.succeeded(tx, done.queue, done.slot)
+    if children:
+        flows.parents_completed(tx, children)
+    for key in follows:
+        follow_ups.push(tx, key)
+    if removed:
+        remove(tx, removed, may_have_children=bool(children or follows))
 
 
 def refusal(tx: Transaction, key: int, ref: Ref) -> PyQueueError:
@@ -208,7 +225,7 @@ def _after_run(tx: Transaction, key: int, run: Run, outcome: Outcome) -> None:
     elif outcome.run_us is not None:
         tx.due(outcome.run_us)
     elif run.on_finish & HAS_CHILDREN:
-        flows.parent_ended(tx, key, outcome.state)
+        flows.parents_ended(tx, {key: outcome.state})
 
 
 class Release(Struct, frozen=True):
@@ -233,8 +250,10 @@ class Release(Struct, frozen=True):
         _after_run(tx, key, run, outcome)
 
 
-def remove(tx: Transaction, keys: Sequence[int]) -> int:
+def remove(tx: Transaction, keys: Sequence[int], *, may_have_children: bool = True) -> int:
     """Deletes finished or pending jobs with all that belongs to them; gives how many there were."""
+    if may_have_children:
+        dependencies.keep_results(tx, keys)
     deleted = finish.delete(tx, keys)
     together: dict[tuple[str, int], list[int]] = {}
     for key, queue, state in deleted:

@@ -9,12 +9,11 @@ from msgspec import Struct
 from pyqueue.core import limits
 from pyqueue.core.engine import flows
 from pyqueue.core.engine.finish import remove
-from pyqueue.core.errors import DuplicateKey, InvalidState, JobNotFound, StateError
+from pyqueue.core.engine.revive import refusal_to_revive, revive
+from pyqueue.core.errors import InvalidState, JobNotFound
 from pyqueue.core.job import Job
-from pyqueue.core.states import ACTIVE, BLOCKED, CANCELLED, COMPLETED, DLQ, STATES, WAITING, JobState
-from pyqueue.core.store import finish, insert, jobs, keyed, queues
-from pyqueue.core.store import flows as dependencies
-from pyqueue.core.store.limits import HAS_KEYS
+from pyqueue.core.states import ACTIVE, CANCELLED, DLQ, STATES, JobState
+from pyqueue.core.store import finish, jobs, queues
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
@@ -55,12 +54,14 @@ class Cancel(Struct, frozen=True):
             )
         finish.withdraw(tx, [job.key], None)
         tx.announce(Change(Event.CANCEL, job.queue, (job.key,), job.state_code, CANCELLED))
-        flows.parent_ended(tx, job.key, CANCELLED)
+        flows.parents_ended(tx, {job.key: CANCELLED})
         return JobState.CANCELLED
 
 
 class Retry(Struct, frozen=True):
-    """Sends a dead or cancelled job round again, with its attempts back at 0 and its history kept.
+    """Sends a dead or cancelled job round again, and the jobs that never ran because of it.
+
+    Its attempts are back at 0 and its history is kept.
 
     Raises:
         JobNotFound, InvalidState (neither dead nor cancelled, or a parent is), DuplicateKey (another job holds
@@ -72,13 +73,18 @@ class Retry(Struct, frozen=True):
     durable: ClassVar[bool] = True
 
     def run(self, tx: Transaction) -> None:
-        _retry(tx, require_job(tx, self.job_id))
+        job = require_job(tx, self.job_id)
+        if job.state_code not in (DLQ, CANCELLED):
+            raise InvalidState(f"job {job.id} is {job.state.value.capitalize()}; expected Dlq or Cancelled.")
+        if job.key not in revive(tx, [job.key]):
+            raise refusal_to_revive(tx, job)
 
 
 class RetryDead(Struct, frozen=True):
     """Retries up to `limits.SWEEP_CHUNK` dead letters of a queue with keys above `after`.
 
-    Gives how many were sent round again, and the last key looked at (None: there are no more).
+    Gives how many jobs were sent round again, those that never ran because of them included, and the last key
+    looked at (None: there are no more). Those whose unique key a newer job holds, or that have a dead parent, stay.
     """
 
     queue: str
@@ -88,38 +94,7 @@ class RetryDead(Struct, frozen=True):
 
     def run(self, tx: Transaction) -> tuple[int, int | None]:
         keys = queues.keys_in(tx, self.queue, DLQ, after=self.after, limit=limits.SWEEP_CHUNK)
-        retried = 0
-        for key in keys:
-            job = jobs.get(tx, key)
-            try:
-                retried += job is not None and _retry(tx, job)
-            except StateError:
-                continue  # A newer job holds its unique key, or a parent is dead: it stays where it is.
-        return retried, keys[-1] if keys else None
-
-
-def _retry(tx: Transaction, job: Job) -> bool:
-    if job.state_code not in (DLQ, CANCELLED):
-        raise InvalidState(f"job {job.id} is {job.state.value.capitalize()}; expected Dlq or Cancelled.")
-    if job.unique_key is not None:
-        for holder in insert.held_unique_keys(tx, job.queue, [job.unique_key]).values():
-            raise DuplicateKey(f"job {job.id} cannot be retried: job {tx.text_of(holder)} holds its unique key.")
-    parents = dependencies.parents_of(tx, job.key)
-    for parent, parent_state in parents:
-        if parent_state in (DLQ, CANCELLED):
-            raise InvalidState(
-                f"job {job.id} cannot be retried: it depends on job {tx.text_of(parent)}, which is "
-                f"{STATES[parent_state].value.capitalize()}. Retry that job first."
-            )
-    unfinished = sum(parent_state != COMPLETED for _, parent_state in parents)
-    state = finish.retry(tx, job.key, None if job.blocked_by is None else unfinished)
-    assert state in (WAITING, BLOCKED)
-    if tx.queue(job.queue).limits & HAS_KEYS:
-        keyed.mark_one(tx, job.key)
-    tx.announce(Change(Event.RETRY, job.queue, (job.key,), job.state_code, state))
-    if state == WAITING:
-        tx.wake(job.queue, 1)
-    return True
+        return len(revive(tx, keys)), keys[-1] if keys else None
 
 
 class Delete(Struct, frozen=True):
@@ -138,7 +113,7 @@ class Delete(Struct, frozen=True):
         if job.state_code == ACTIVE:
             raise InvalidState(f"job {self.job_id} is Active; expected a job that is not running. Cancel it first.")
         if not job.state.is_terminal:  # A finished parent has told its children already.
-            flows.parent_ended(tx, job.key, CANCELLED)
+            flows.parents_ended(tx, {job.key: CANCELLED})
         remove(tx, [job.key])
 
 
@@ -157,6 +132,5 @@ class Purge(Struct, frozen=True):
     def run(self, tx: Transaction) -> tuple[int, int | None]:
         keys = queues.keys_in(tx, self.queue, self.state, after=self.after, limit=limits.SWEEP_CHUNK)
         if not STATES[self.state].is_terminal:
-            for key in keys:
-                flows.parent_ended(tx, key, CANCELLED)
+            flows.parents_ended(tx, dict.fromkeys(keys, CANCELLED))
         return remove(tx, keys), max(keys, default=None)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from msgspec import Struct
 
 from pyqueue.core import validate
-from pyqueue.core.engine import admission
+from pyqueue.core.engine import admission, flows, parents
 from pyqueue.core.engine.admission import Tokens
-from pyqueue.core.errors import DuplicateKey, JobNotFound, PyQueueError, QueuePaused, RateLimited, ValidationError
+from pyqueue.core.engine.parents import Parents
+from pyqueue.core.errors import DuplicateKey, PyQueueError, QueuePaused, RateLimited
+from pyqueue.core.follows import FOLLOW_UPS, HAS_CHILDREN, HELD, ONLY, REMOVE_ON_COMPLETE, SAW_FAILURE
 from pyqueue.core.options import NewJob, Settings
-from pyqueue.core.states import BLOCKED, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
+from pyqueue.core.states import BLOCKED, DELAYED, WAITING
 from pyqueue.core.store import claim, insert, keyed
 from pyqueue.core.store.limits import HAS_KEYS, HAS_PUSHES
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
-
-REMOVE_ON_COMPLETE = 1
-HAS_CHILDREN = 2
-
-_NO_PARENT = "depends_on names job {}, which does not exist; expected ids of stored jobs."
 
 
 class Push(Struct, frozen=True):
@@ -33,6 +31,7 @@ class Push(Struct, frozen=True):
 
     queue: str
     jobs: tuple[NewJob, ...]
+    depth_max: int | None = None
 
     durable: ClassVar[bool] = True
 
@@ -48,15 +47,7 @@ class Push(Struct, frozen=True):
             keys = tx.allocate(len(self.jobs))
             _store_plain(tx, self.queue, keys, self.jobs)
             return keys
-        _require_unique(tx, self.queue, self.jobs)
-        parents = [_parents(tx, job.settings) for job in self.jobs]
-        if any(job.settings and (job.settings.group_id or job.settings.limit_key) for job in self.jobs):
-            _begun_round(tx, self.queue)  # Before the first of them gets its turn, so that all count from one round.
-        _take_tokens(tx, tokens)
-        keys = tx.allocate(len(self.jobs))
-        _store_plain(tx, self.queue, keys, self.jobs)
-        _store_with_settings(tx, self.queue, keys, self.jobs, parents)
-        return keys
+        return store(tx, [self.queue] * len(self.jobs), self.jobs, depth_max=self.depth_max, tokens=[tokens])
 
     @classmethod
     def run_together(cls, tx: Transaction, operations: Sequence[Push]) -> list[Sequence[int] | PyQueueError]:
@@ -82,6 +73,65 @@ class Push(Struct, frozen=True):
         for queue, keys_of_queue in pushed.items():
             _note(tx, queue, WAITING, _as_range(keys_of_queue))
         return outcomes
+
+
+class PushFlow(Struct, frozen=True):
+    """Stores jobs, each in its queue of `queues`, all or none; gives their keys, in order. Raises what `Push` does."""
+
+    queues: tuple[str, ...]
+    jobs: tuple[NewJob, ...]
+    depth_max: int | None = None
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> Sequence[int]:
+        tokens = [_require_open(tx, queue, number) for queue, number in Counter(self.queues).items()]
+        return store(tx, self.queues, self.jobs, depth_max=self.depth_max, tokens=tokens)
+
+
+def store(
+    tx: Transaction,
+    queues: Sequence[str],
+    jobs: Sequence[NewJob],
+    *,
+    depth_max: int | None = None,
+    tokens: Sequence[Tokens | None] = (),
+    is_held: bool = False,
+) -> Sequence[int]:
+    """Stores jobs, each in its queue, whether that takes any now or not; gives their keys, in order.
+
+    Raises:
+        DuplicateKey, ValidationError: before anything is written.
+    """
+    places: dict[str, list[int]] = {}
+    for place, queue in enumerate(queues):
+        places.setdefault(queue, []).append(place)
+    for queue, its in places.items():
+        _require_unique(tx, queue, [jobs[place] for place in its])
+    found = parents.of(tx, jobs, depth_max)
+    for queue, its in places.items():
+        tx.queue(queue)
+        if any((has := jobs[place].settings) and (has.group_id or has.limit_key) for place in its):
+            _begun_round(tx, queue)  # Before the first of them gets its turn, so that all count from one round.
+    for taken in tokens:
+        _take_tokens(tx, taken)
+    keys = tx.allocate(len(jobs))
+    for queue, its in places.items():
+        its_keys = keys if len(places) == 1 else [keys[place] for place in its]
+        _store_plain(tx, queue, its_keys, [jobs[place] for place in its])
+        batch = Batch(queue, its_keys, [jobs[place] for place in its], [found[place] for place in its])
+        _store_with_settings(tx, batch, is_held=is_held)
+    _join(tx, keys, queues, jobs, found)
+    return keys
+
+
+class Batch(NamedTuple):
+    """New jobs of one queue, with their keys and their stored parents."""
+
+    queue: str
+    keys: Sequence[int]
+    jobs: Sequence[NewJob]
+    parents: Sequence[Parents]
 
 
 def _require_open(tx: Transaction, queue: str, number: int) -> Tokens | None:
@@ -117,33 +167,6 @@ def _require_unique(tx: Transaction, queue: str, jobs: Sequence[NewJob]) -> None
         )
 
 
-def _parents(tx: Transaction, settings: Settings | None) -> dict[int, int]:
-    """The parents of a job and their states; each must exist and still be able to complete."""
-    if settings is None or not settings.depends_on:
-        return {}
-    keys = {_parent_key(tx, job_id): job_id for job_id in settings.depends_on}
-    states = insert.parent_states(tx, list(keys))
-    for key, job_id in keys.items():
-        state = states.get(key)
-        if state is None:
-            raise ValidationError(_NO_PARENT.format(job_id))
-        if state in (DLQ, CANCELLED):
-            raise ValidationError(
-                f"depends_on names job {job_id}, which is {STATES[state]} and will not complete; "
-                "retry that job first, or leave it out."
-            )
-    return states
-
-
-def _parent_key(tx: Transaction, job_id: str) -> int:
-    try:
-        return tx.key_of(job_id)
-    except JobNotFound as error:
-        raise ValidationError(_NO_PARENT.format(job_id)) from error
-    except ValidationError as error:
-        raise ValidationError(f"depends_on: {error}") from error
-
-
 def _store_plain(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob]) -> None:
     plain = [(key, job) for key, job in zip(keys, jobs, strict=True) if job.settings is None]
     if plain:
@@ -158,44 +181,64 @@ def _plain_rows(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence
     return [(key, queue, job.name, job.data_json, job.priority, rank) for key, job in zip(keys, jobs, strict=True)]
 
 
-def _store_with_settings(
-    tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob], parents: Sequence[dict[int, int]]
-) -> None:
-    rows, keyed_rows, tags, dependencies = [], [], [], []
+def _store_with_settings(tx: Transaction, batch: Batch, *, is_held: bool) -> None:
+    queue = batch.queue
+    rows, keyed_rows, tags = [], [], []
     no_key = "" if tx.queue(queue).limits & HAS_KEYS else None
     turns: dict[Any, int] = {}
-    for key, job, its_parents in zip(keys, jobs, parents, strict=True):
+    stored: dict[int, list[int]] = {}
+    for key, job, its_parents in zip(batch.keys, batch.jobs, batch.parents, strict=True):
         settings = job.settings
         if settings is None:
             continue
-        unfinished = sum(state != COMPLETED for state in its_parents.values())
         rank = _rank(tx, queue, key, job.priority, settings, turns)
-        row = _row(tx, queue, key, job, settings, rank, unfinished if its_parents else None)
+        row, state = _row(tx, queue, key, job, settings, rank, _blocked_by(settings, its_parents, is_held))
         limit_key = no_key if settings.limit_key is None else settings.limit_key
         if limit_key is None:
             rows.append(row)
         else:
             keyed_rows.append((*row, limit_key))
+        stored.setdefault(state, []).append(key)
         tags += [(tag, key) for tag in settings.tags]
-        dependencies += [(key, parent) for parent in its_parents]
     if rows or keyed_rows:
         insert.insert(tx, rows)
         insert.insert_keyed(tx, keyed_rows)
         insert.insert_tags(tx, tags)
-        insert.insert_parents(tx, dependencies)
+        for state, keys in stored.items():
+            _note(tx, batch.queue, state, _as_range(keys))
+
+
+def _blocked_by(settings: Settings, its_parents: Parents, is_held: bool) -> tuple[int | None, int]:
+    """How much a new job waits for (None: it never did), and the bits of `on_finish` that say so."""
+    if is_held:
+        return 1, HELD
+    if not settings.inner and not its_parents.states:
+        return None, 0
+    blocked_by = len(settings.inner) + its_parents.unfinished
+    if settings.policy != ONLY:
+        return blocked_by, 0
+    if its_parents.have_failed:
+        return blocked_by, SAW_FAILURE
+    return blocked_by or 1, 0  # All have completed: it is stored as if one had not, and skipped at once by `_join`.
 
 
 def _row(
-    tx: Transaction, queue: str, key: int, job: NewJob, settings: Settings, rank: int, blocked_by: int | None
-) -> tuple[Any, ...]:
+    tx: Transaction, queue: str, key: int, job: NewJob, settings: Settings, rank: int, blocked: tuple[int | None, int]
+) -> tuple[tuple[Any, ...], int]:
+    """The row of a job, and the state that it begins in."""
+    blocked_by, on_finish = blocked
     run_us = settings.run_us if settings.delay_us is None else tx.now_us + settings.delay_us
     state = BLOCKED if blocked_by else WAITING if run_us is None else DELAYED
     ttl_ms = settings.extras.ttl_ms
     expires_us = None if ttl_ms is None else tx.now_us + ttl_ms * 1_000
-    _note(tx, queue, state, (key,), due_us=run_us)
+    if run_us is not None and state == DELAYED:
+        tx.due(run_us)
     if expires_us is not None:
         tx.due(expires_us)
-    return (
+    on_finish |= REMOVE_ON_COMPLETE if settings.extras.remove_on_complete else 0
+    on_finish |= HAS_CHILDREN if settings.has_children else 0
+    on_finish |= FOLLOW_UPS if settings.has_follow_ups else 0
+    row = (
         key,
         queue,
         job.name,
@@ -217,8 +260,31 @@ def _row(
         settings.metadata_json,
         settings.extras_json,
         blocked_by,
-        REMOVE_ON_COMPLETE if settings.extras.remove_on_complete else 0,
+        on_finish,
     )
+    return row, state
+
+
+def _join(
+    tx: Transaction, keys: Sequence[int], queues: Sequence[str], jobs: Sequence[NewJob], found: Sequence[Parents]
+) -> None:
+    """Stores who waits for whom, and skips those who wait for a failure that has not happened and will not."""
+    edges: list[tuple[int, int, int, str | None, str | None]] = []
+    skipped: dict[int, str] = {}
+    for key, queue, job, its_parents in zip(keys, queues, jobs, found, strict=True):
+        settings = job.settings
+        if settings is None or not (settings.inner or its_parents.states):
+            continue
+        policy = settings.policy
+        edges += [(key, parent, policy, None, None) for parent in its_parents.states]
+        edges += [(key, keys[inner.place], policy, jobs[inner.place].ref, inner.binds) for inner in settings.inner]
+        if policy == ONLY and not settings.inner and not its_parents.unfinished and not its_parents.have_failed:
+            skipped[key] = queue
+    if edges:
+        insert.insert_parents(tx, edges)
+        insert.mark_parents(tx, list({parent for its_parents in found for parent in its_parents.states}))
+    if skipped:
+        flows.skip(tx, skipped)
 
 
 def _rank(tx: Transaction, queue: str, key: int, priority: int, settings: Settings, turns: dict[Any, int]) -> int:
@@ -260,12 +326,10 @@ def _own_turn(tx: Transaction, queue: str) -> int:
     return current + 1 if current else 0
 
 
-def _note(tx: Transaction, queue: str, state: int, keys: Sequence[int], due_us: int | None = None) -> None:
+def _note(tx: Transaction, queue: str, state: int, keys: Sequence[int]) -> None:
     tx.announce(Change(Event.PUSH, queue, keys, None, state))
     if state == WAITING:
         tx.wake(queue, len(keys))
-    elif state == DELAYED and due_us is not None:
-        tx.due(due_us)
 
 
 def _as_range(keys: Sequence[int]) -> Sequence[int]:

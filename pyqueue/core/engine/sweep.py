@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from pyqueue.core.engine import flows, lease
-from pyqueue.core.engine.push import HAS_CHILDREN
+from pyqueue.core.follows import HAS_CHILDREN
 from pyqueue.core.states import CANCELLED, DELAYED, WAITING
 from pyqueue.core.store import claim, finish
 from pyqueue.core.store.transaction import Change, Transaction
@@ -58,10 +58,9 @@ def expire(tx: Transaction, limit: int) -> int:
     """waiting, delayed, blocked → cancelled, where the ttl is over."""
     rows = claim.expired(tx, limit)
     finish.withdraw(tx, [row[0] for row in rows], EXPIRED)
-    for key, queue, state, on_finish in rows:
+    for key, queue, state, _ in rows:
         tx.announce(Change(Event.EXPIRE, queue, (key,), state, CANCELLED, error=EXPIRED))
-        if on_finish & HAS_CHILDREN:
-            flows.parent_ended(tx, key, CANCELLED)
+    flows.parents_ended(tx, {key: CANCELLED for key, _, _, on_finish in rows if on_finish & HAS_CHILDREN})
     return len(rows)
 
 

@@ -30,17 +30,17 @@ class BoundQueue:
     and no signals are sent.
     """
 
-    def __init__(self, runtime: Runtime, transaction: JoinedTransaction) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, transaction: JoinedTransaction, depth_max: int | None) -> None:
+        self._runtime, self._depth_max = runtime, depth_max
         self._transaction = transaction
 
     def push(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
         """`PyQueue.push` in the caller's transaction. The id is known at once, the job there at the commit."""
-        return self._stored(push_of(queue, name, data, options))[0]
+        return self._stored(push_of(queue, name, data, options, self._depth_max))[0]
 
     def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """`PyQueue.push_many` in the caller's transaction."""
-        operation = push_of_many(queue, jobs)
+        operation = push_of_many(queue, jobs, self._depth_max)
         return self._stored(operation) if operation.jobs else []
 
     def ack(self, job: JobOrId, result: Any = None, *, lease: int | None = None) -> None:
@@ -65,6 +65,6 @@ class BoundQueue:
         return self._transaction.run(operation, self._runtime.after_commit)
 
 
-def bind(runtime: Runtime, connection: Any) -> BoundQueue:
+def bind(runtime: Runtime, connection: Any, depth_max: int | None) -> BoundQueue:
     """The queue on the caller's connection."""
-    return BoundQueue(runtime, JoinedTransaction(runtime.store, connection))
+    return BoundQueue(runtime, JoinedTransaction(runtime.store, connection), depth_max)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, Unpack
 
 from pyqueue.core import ids, validate
+from pyqueue.core.dag import resolve
 from pyqueue.core.engine.push import Push
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.handle.pushing import Pushing, asurrounded, surrounded
@@ -18,22 +19,26 @@ from pyqueue.core.validate import shown
 PushHook = TypeVar("PushHook", bound=Callable[[Pushing], Any])
 
 
-def push_of(queue: str, name: str, data: Any, options: JobOptions) -> Push:
+def push_of(queue: str, name: str, data: Any, options: JobOptions, depth_max: int | None = None) -> Push:
     """A checked push of one job."""
-    return Push(validate.queue_name(queue), (new_job(name, data, options),))
+    return Push(validate.queue_name(queue), (new_job(name, data, options),), depth_max)
 
 
-def push_of_many(queue: str, jobs: Iterable[Mapping[str, Any]]) -> Push:
+def push_of_many(queue: str, jobs: Iterable[Mapping[str, Any]], depth_max: int | None = None) -> Push:
     """A checked push of several jobs."""
     if isinstance(jobs, str | bytes | Mapping) or not isinstance(jobs, Iterable):
         raise ValidationError(f"push_many got {shown(jobs)}; expected a list of mappings with a 'name' each.")
-    return Push(validate.queue_name(queue), tuple(map(job_of_mapping, jobs)))
+    checked = list(map(job_of_mapping, jobs))
+    if any(job.settings is not None and job.settings.depends_on for job in checked):
+        checked = resolve(checked)
+    return Push(validate.queue_name(queue), tuple(checked), depth_max)
 
 
 class Producing:
     """The part of a handle that stores new jobs."""
 
     _runtime: Runtime
+    _depth_max: int | None
 
     def push(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
         """Stores one job and returns its id, a UUIDv7. When this returns, the job is on disk.
@@ -46,24 +51,24 @@ class Producing:
             QueuePaused: the queue refuses pushes.
             StorageError: the database failed; nothing was stored.
         """
-        return self._stored(push_of(queue, name, data, options))[0]
+        return self._stored(push_of(queue, name, data, options, self._depth_max))[0]
 
     async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
         """`push` for event loops: pushes of one tick share a transaction, and the loop never waits for the disk."""
-        return (await self._astored(push_of(queue, name, data, options)))[0]
+        return (await self._astored(push_of(queue, name, data, options, self._depth_max)))[0]
 
     def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Stores several jobs in one transaction, all or none; returns their ids in the same order.
 
-        Each job is a mapping with a `name`, and if wanted `data` and options. No jobs, no effect.
-        Raises what `push` raises.
+        Each job is a mapping with a `name`, and if wanted `data` and options. One with a `ref` can be named by that
+        in the `depends_on` of the others, wherever it stands. No jobs, no effect. Raises what `push` raises.
         """
-        operation = push_of_many(queue, jobs)
+        operation = push_of_many(queue, jobs, self._depth_max)
         return self._stored(operation) if operation.jobs else []
 
     async def apush_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """`push_many` for event loops."""
-        operation = push_of_many(queue, jobs)
+        operation = push_of_many(queue, jobs, self._depth_max)
         return await self._astored(operation) if operation.jobs else []
 
     def wrap_push(self, hook: PushHook) -> PushHook:

@@ -32,11 +32,14 @@ _COMPLETE_PLAIN_WITH_RESULT: Final = """
     RETURNING id, queue
 """
 
+# The same for jobs from which something follows.
 _COMPLETE: Final = """
     UPDATE pyqueue_job
-    SET state = 4, completed_at = ?, updated_at = ?, result = ?, lease_until = NULL
-    WHERE id = ? AND state = 3 AND lease_token = coalesce(?, lease_token)
-    RETURNING queue, on_finish, slot
+    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3/*pg ::json*/, lease_until = NULL
+    FROM (VALUES {rows}) AS lease
+    WHERE pyqueue_job.id = lease.column1 AND state = 3
+      AND lease_token = coalesce(CAST(lease.column2 AS BIGINT), lease_token)
+    RETURNING id, queue, on_finish, slot
 """
 
 _RUN: Final = """
@@ -66,15 +69,6 @@ _WITHDRAW: Final = """
 _REQUEST_CANCEL: Final = """
     UPDATE pyqueue_job SET cancel_requested_at = coalesce(cancel_requested_at, ?), updated_at = ?
     WHERE id = ? AND state = 3
-"""
-
-# dlq, cancelled → waiting or blocked, as if new, with its history kept.
-_RETRY: Final = """
-    UPDATE pyqueue_job
-    SET state = CASE WHEN ? > 0 THEN 2 ELSE 0 END, blocked_by = ?, attempt = 0, run_at = NULL, expires_at = NULL,
-        cancel_requested_at = NULL, progress = NULL, updated_at = ?
-    WHERE id = ? AND state IN (5, 6)
-    RETURNING state
 """
 
 _DELETE: Final = "DELETE FROM pyqueue_job WHERE id IN ({marks}) AND state <> 3 RETURNING id, queue, state, tags"
@@ -140,10 +134,13 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
     return completed
 
 
-def complete(tx: Transaction, key: int, lease: int | None, result: str | None) -> Completed | None:
-    """Completes one job whatever follows from it; None if it refused."""
-    row = tx.row(_COMPLETE, (tx.now_us, tx.now_us, result, key, lease))
-    return None if row is None else Completed(*row)
+def complete(tx: Transaction, rows: Sequence[tuple[int, int | None, str | None]]) -> dict[int, Completed]:
+    """Completes jobs whatever follows from it; gives what may follow for each that was."""
+    completed: dict[int, Completed] = {}
+    for chunk in padded_chunks(rows):
+        sql = with_rows(_COMPLETE, 3, len(chunk))
+        completed |= {row[0]: Completed(*row[1:]) for row in tx.rows(sql, [tx.now_us, tx.now_us, *flat(chunk)])}
+    return completed
 
 
 def run_of(tx: Transaction, key: int) -> Run | None:
@@ -174,12 +171,6 @@ def withdraw(tx: Transaction, keys: Sequence[int], reason: str | None) -> None:
 def request_cancel(tx: Transaction, key: int) -> None:
     """Leaves a note for the worker of an active job."""
     tx.execute(_REQUEST_CANCEL, (tx.now_us, tx.now_us, key))
-
-
-def retry(tx: Transaction, key: int, blocked_by: int | None) -> int | None:
-    """Sends a dead or cancelled job round again; gives its new state, or None if it was neither."""
-    row = tx.row(_RETRY, (blocked_by or 0, blocked_by, tx.now_us, key))
-    return None if row is None else int(row[0])
 
 
 def delete(tx: Transaction, keys: Sequence[int]) -> list[tuple[int, str, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pyqueue.core.follows import HAS_CHILDREN
 from pyqueue.core.store.rows import padded_chunks, run_rows, with_marks
 from pyqueue.core.store.transaction import Transaction
 
@@ -37,6 +38,9 @@ _INSERT_KEYED: Final = f"INSERT INTO pyqueue_job ({', '.join(_COLUMNS)}, limit_k
 _INSERT_UNKEYED: Final = f"INSERT INTO pyqueue_job ({', '.join(_PLAIN_COLUMNS)}, limit_key) VALUES {{rows}}"
 _INSERT_TAGS: Final = "INSERT INTO pyqueue_tag (tag, job_id) VALUES {rows}"
 _INSERT_PARENTS: Final = "INSERT INTO pyqueue_dependency (child_id, parent_id) VALUES {rows}"
+_INSERT_RICH_PARENTS: Final = """
+    INSERT INTO pyqueue_dependency (child_id, parent_id, on_failure, ref, binds) VALUES {rows}
+"""
 
 _HELD_KEYS: Final = """
     SELECT unique_key, id FROM pyqueue_job
@@ -44,8 +48,9 @@ _HELD_KEYS: Final = """
 """
 _PARENT_STATES: Final = "SELECT id, state FROM pyqueue_job WHERE id IN ({marks}) /*pg ORDER BY id FOR UPDATE*/"
 
-# on_finish: 1 = remove the row when it completes; 2 = jobs wait for this one.
-_MARK_PARENTS: Final = "UPDATE pyqueue_job SET on_finish = on_finish | 2 WHERE id IN ({marks}) AND state < 4"
+_MARK_PARENTS: Final = f"""
+    UPDATE pyqueue_job SET on_finish = on_finish | {HAS_CHILDREN} WHERE id IN ({{marks}}) AND state <> 4
+"""
 
 _LAST_RANK: Final = """
     SELECT coalesce(max(rank), 0) FROM pyqueue_job
@@ -80,11 +85,18 @@ def insert_tags(tx: Transaction, rows: Sequence[tuple[str, int]]) -> None:
     run_rows(tx, _INSERT_TAGS, 2, rows)
 
 
-def insert_parents(tx: Transaction, rows: Sequence[tuple[int, int]]) -> None:
-    """Rows of (child, parent); the parents learn that somebody waits for them."""
-    run_rows(tx, _INSERT_PARENTS, 2, rows)
-    for keys in padded_chunks([parent for _, parent in rows]):
-        tx.execute(with_marks(_MARK_PARENTS, len(keys)), keys)
+def insert_parents(tx: Transaction, rows: Sequence[tuple[int, int, int, str | None, str | None]]) -> None:
+    """Rows of (child, parent, policy, ref, binds)."""
+    if any(policy or ref for _, _, policy, ref, _ in rows):
+        run_rows(tx, _INSERT_RICH_PARENTS, 5, rows)
+    else:
+        run_rows(tx, _INSERT_PARENTS, 2, [row[:2] for row in rows])
+
+
+def mark_parents(tx: Transaction, keys: Sequence[int]) -> None:
+    """Jobs that have not completed learn that others wait for them."""
+    for chunk in padded_chunks(keys):
+        tx.execute(with_marks(_MARK_PARENTS, len(chunk)), chunk)
 
 
 def held_unique_keys(tx: Transaction, queue: str, unique_keys: Sequence[str]) -> dict[str, int]:

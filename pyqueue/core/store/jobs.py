@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from peewee import SQL, Expression
@@ -29,6 +29,7 @@ _GET: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE id = ?"
 _PARENTS: Final = """
     SELECT child_id, parent_id FROM pyqueue_dependency WHERE child_id IN ({marks}) ORDER BY child_id, parent_id
 """
+_COMPLETED: Final = "SELECT id, flow_id, metadata, result FROM pyqueue_job WHERE id = ? AND state = 4"
 _LOGS: Final = """
     SELECT job_id, logged_at, message, number FROM pyqueue_log WHERE job_id IN ({marks}) ORDER BY job_id, number
 """
@@ -51,6 +52,20 @@ def get(tx: Transaction, key: int) -> Job | None:
     """The job with its logs and parents."""
     row = tx.row(_GET, (key,))
     return None if row is None else with_details(tx, [Job(tx.salt, *row)])[0]
+
+
+class Completed(NamedTuple):
+    """What a follow-up takes from the job that it follows."""
+
+    key: int
+    flow_id: str | None
+    metadata_json: str | None
+    result_json: str | None
+
+
+def completed(tx: Transaction, key: int) -> Completed:
+    """The job that has just completed."""
+    return Completed(*tx.row(_COMPLETED, (key,)))
 
 
 def page(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None) -> list[Job]:

@@ -257,6 +257,15 @@ _LIMITS: Final = (
     "CREATE INDEX pyqueue_unique_held ON pyqueue_unique (held_until)",
 )
 
+# What a child makes of a parent: of its failure, under which name, in which arguments; and the result of one that
+# is gone.
+_FLOWS: Final = (
+    "ALTER TABLE pyqueue_dependency ADD COLUMN on_failure INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE pyqueue_dependency ADD COLUMN ref TEXT",
+    "ALTER TABLE pyqueue_dependency ADD COLUMN binds TEXT",
+    "ALTER TABLE pyqueue_dependency ADD COLUMN result TEXT",
+)
+
 STEPS: Final = (
     Step("jobs and queues", _TABLES),
     Step("processes", _PROCESSES),
@@ -264,6 +273,7 @@ STEPS: Final = (
     Step("steps of jobs", _STEPS_OF_JOBS),
     Step("workers", _WORKERS),
     Step("limits", _LIMITS),
+    Step("flows", _FLOWS),
 )
 
 _SET_META: Final = (

@@ -72,6 +72,10 @@ class DependencyRow(Model):
 
     child_id = BigIntegerField()
     parent_id = BigIntegerField()
+    on_failure = IntegerField(default=0)
+    ref = TextField(null=True)
+    binds = TextField(null=True)
+    result = TextField(null=True)
 
     class Meta:
         table_name = "pyqueue_dependency"
