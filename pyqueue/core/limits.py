@@ -50,3 +50,16 @@ SWEEP_CHUNK: Final = 500
 LIST_LIMIT_MAX: Final = 1_000
 # A drain of a test that has not come to an end by then never will.
 DRAIN_RUNS_MAX: Final = 10_000
+
+
+# --- schedules ------------------------------------------------------------------------------------
+SCHEDULE_NAME_BYTES_MAX: Final = 256
+# Moments that come closer than this are run together: each firing is a transaction with a sync.
+EVERY_MS_FLOOR: Final = 100
+# A moment is missed, and left to the misfire policy "skip", when it is this late: well above the
+# seconds that another process needs to take over the housekeeping.
+MISFIRE_GRACE_MS: Final = 60_000
+BACKFILL_MAX: Final = 1_000
+BACKFILL_DEFAULT: Final = 10
+SCHEDULE_RUNS_KEPT: Final = 20  # of each schedule, to be shown and to judge overlap by
+FIRE_CHUNK: Final = 100  # schedules fired in one transaction
