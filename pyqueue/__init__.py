@@ -30,6 +30,7 @@ from pyqueue.core.joblog import JobFilter
 from pyqueue.core.presence import WorkerInfo
 from pyqueue.core.queue import PyQueue
 from pyqueue.core.quota import BreakerChange, QueueBreaker, QueueLimit
+from pyqueue.core.schedule import Schedule, ScheduleOptions, ScheduleRun, ScheduleSync
 from pyqueue.core.states import JobState
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.registry import Tasks
@@ -71,6 +72,10 @@ __all__ = [
     "QueueInfo",
     "QueueLimit",
     "Retry",
+    "Schedule",
+    "ScheduleOptions",
+    "ScheduleRun",
+    "ScheduleSync",
     "Snooze",
     "StepResult",
     "Task",

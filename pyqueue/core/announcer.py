@@ -12,7 +12,8 @@ from blinker import NamedSignal
 
 from pyqueue.core import ids
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.signals import BY_EVENT, BreakerChange, JobChange, breaker_opened, tell
+from pyqueue.core.schedule import ScheduleRun
+from pyqueue.core.signals import BY_EVENT, BreakerChange, JobChange, breaker_opened, schedule_fired, tell
 from pyqueue.core.states import STATES
 from pyqueue.core.store.breaker import NEVER_US
 from pyqueue.core.store.transaction import Change, Trip
@@ -33,7 +34,7 @@ class Announcer:
 
     def after_fork(self) -> None:
         """Begins afresh: the changes that waited are the parent's to announce."""
-        self._pending: deque[tuple[NamedSignal, JobChange | BreakerChange]] = deque()
+        self._pending: deque[tuple[NamedSignal, JobChange | BreakerChange | ScheduleRun]] = deque()
         self._mutex = threading.Lock()
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
@@ -61,7 +62,12 @@ class Announcer:
                 )
                 self._put(breaker_opened, [change])
 
-    def _put(self, signal: NamedSignal, changes: Sequence[JobChange | BreakerChange]) -> None:
+    def announce_firings(self, runs: Sequence[ScheduleRun]) -> None:
+        """The same for what came of the moments of schedules."""
+        if schedule_fired.receivers:
+            self._put(schedule_fired, runs)
+
+    def _put(self, signal: NamedSignal, changes: Sequence[JobChange | BreakerChange | ScheduleRun]) -> None:
         with self._mutex:
             self._all_sent.clear()
             self._pending.extend((signal, change) for change in changes)
@@ -94,8 +100,8 @@ class Announcer:
                 if not self._pending:
                     self._all_sent.set()
 
-    def _send(self, signal: NamedSignal, change: JobChange | BreakerChange) -> None:
-        tell(signal, self._sender, change=change)
+    def _send(self, signal: NamedSignal, fact: JobChange | BreakerChange | ScheduleRun) -> None:
+        tell(signal, self._sender, **{"run" if signal is schedule_fired else "change": fact})
 
 
 def _job_changes(change: Change, salt: int, at_us: int) -> list[JobChange]:

@@ -148,8 +148,11 @@ def parse(expression: str) -> Cron:
     Raises:
         ValidationError: it says `Invalid cron`, names the field, and what was expected there.
     """
-    if not isinstance(expression, str) or len(expression) > EXPRESSION_LENGTH_MAX:
-        raise ValidationError(f"Invalid cron expression {shown(expression)}; expected text such as '*/5 * * * *'.")
+    if len(expression) > EXPRESSION_LENGTH_MAX:
+        raise ValidationError(
+            f"Invalid cron expression {shown(expression)} has {len(expression):,} characters; "
+            f"expected at most {EXPRESSION_LENGTH_MAX}."
+        )
     text = expression.strip().upper()
     fields = _NICKNAMES.get(text, text).split()
     if len(fields) not in (5, 6):
@@ -260,7 +263,9 @@ def _number(field: _Field, text: str, item: str) -> int:
 def _expected(field: _Field) -> str:
     names = f" or {field.names[0]} to {field.names[-1]}" if field.names else ""
     special = {_DAY: ", '?', 'L', '15W'", _WEEKDAY: ", '?', 'FRI#2', '5L'"}.get(field, "")
-    return f"{field.low} to {field.high}{names}, '*', ranges such as '{field.low}-{field.low + 4}', steps '*/2'{special}"
+    return (
+        f"{field.low} to {field.high}{names}, '*', ranges such as '{field.low}-{field.low + 4}', steps '*/2'{special}"
+    )
 
 
 def _nearest_weekday(year: int, month: int, day: int, length: int) -> int:

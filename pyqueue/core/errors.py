@@ -41,6 +41,12 @@ class JobNotFound(StateError):
     code = "JOB_NOT_FOUND"
 
 
+class ScheduleNotFound(StateError):
+    """No schedule has this name: it was never made here, or it was deleted."""
+
+    code = "SCHEDULE_NOT_FOUND"
+
+
 class InvalidState(StateError):
     """The job is in another state than the operation needs."""
 

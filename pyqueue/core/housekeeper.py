@@ -10,7 +10,8 @@ import time
 from typing import Final
 
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.engine.housekeeping import Remove, Sweep, is_anything_due, outlived
+from pyqueue.core.engine.firing import Fire, is_due
+from pyqueue.core.engine.housekeeping import Remove, Sweep, is_anything_due, next_due_us, outlived
 from pyqueue.core.engine.processes import ForgetEvents, ForgetLimits, Lead, Resign, may_lead
 from pyqueue.core.engine.sweep import Swept
 from pyqueue.core.errors import PyQueueError
@@ -18,7 +19,7 @@ from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import HousekeepingReport
 from pyqueue.core.limits import SWEEP_CHUNK
 from pyqueue.core.states import CANCELLED, COMPLETED, DLQ
-from pyqueue.core.store import claim, fork
+from pyqueue.core.store import fork
 
 log = logging.getLogger(__name__)
 
@@ -76,16 +77,32 @@ class Housekeeper:
             sweeps.append(self._runtime.write(Sweep()))
             if not sweeps[-1].is_full:
                 break
+        fired = self._fire()
         removed = self._remove_outlived() if with_retention else 0
-        due_us = self._runtime.read(claim.next_due_us)
+        due_us = self._runtime.read(next_due_us)
         return HousekeepingReport(
             promoted=sum(sweep.promoted for sweep in sweeps),
             expired=sum(sweep.expired for sweep in sweeps),
             stalled=sum(sweep.stalled for sweep in sweeps),
             timed_out=sum(sweep.timed_out for sweep in sweeps),
             removed=removed,
+            fired=fired,
             next_due_at=None if due_us is None else to_datetime(due_us),
         )
+
+    def _fire(self) -> int:
+        """Fires the schedules that are due; gives how many jobs that were."""
+        jobs = 0
+        while self._runtime.read(is_due):
+            fired = self._runtime.write(Fire())
+            jobs += sum(run.job_id is not None for run in fired.runs)
+            for run in fired.runs:
+                log.info("schedule fired", extra={"schedule": run.schedule, "job_id": run.job_id, "note": run.error})
+            for schedule, error in fired.new_errors:  # Once, not at every moment that it goes on.
+                log.warning("schedule pushes no jobs", extra={"schedule": schedule, "error": error})
+            if not fired.is_full:
+                break
+        return jobs
 
     def start(self) -> None:
         """Starts the thread, if it does not run."""

@@ -362,3 +362,4 @@ class HousekeepingReport(msgspec.Struct, frozen=True):
     timed_out: int
     removed: int
     next_due_at: datetime | None
+    fired: int = 0  # jobs pushed by schedules

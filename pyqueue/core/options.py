@@ -81,13 +81,22 @@ def new_job(name: object, data: Any, options: Mapping[str, Any] | JobOptions) ->
     Raises:
         ValidationError: a name, the payload or an option does not fit; nothing was stored.
     """
-    job = validate.job_name(name)
-    data_json = validate.json_text(data, "payload (data)", limits.DATA_BYTES_MAX)
+    return job_of_json(
+        validate.job_name(name), validate.json_text(data, "payload (data)", limits.DATA_BYTES_MAX), options
+    )
+
+
+def job_of_json(name: str, data_json: str, options: Mapping[str, Any] | JobOptions) -> NewJob:
+    """A job whose name and data were checked before.
+
+    Raises:
+        ValidationError: an option does not fit.
+    """
     if not options:
-        return NewJob(job, data_json)
+        return NewJob(name, data_json)
     values = _parse(options)
     priority = values.pop("priority", 0)
-    return NewJob(job, data_json, priority, _settings(values) if values else None)
+    return NewJob(name, data_json, priority, _settings(values) if values else None)
 
 
 def job_of_mapping(mapping: object) -> NewJob:

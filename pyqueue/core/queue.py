@@ -75,6 +75,7 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
         )
         self.tasks = Tasks(self)
         self.task, self.wrap = self.tasks.task, self.tasks.wrap
+        self.cron, self.every = self.tasks.cron, self.tasks.every
         self._housekeeper = Housekeeper(self._runtime)
         self._housekeeping = threading.Lock()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -15,12 +15,18 @@ from pyqueue.core.clock import to_datetime
 from pyqueue.core.job import Attempt, Job, LogEntry, QueueCounts, QueueInfo
 from pyqueue.core.presence import WorkerInfo
 from pyqueue.core.quota import QueueBreaker, QueueLimit
+from pyqueue.core.schedule import Schedule, ScheduleRun
 from pyqueue.core.states import ACTIVE, STATES
 
 _encode: Final = msgspec.json.encode
 _BACKOFFS: Final = tuple(backoff.value for backoff in BACKOFFS)
 _STATES: Final = tuple(state.value for state in STATES)
 
+# `metadata`, too, is one, but is left out when it is not set.
+_WIRE_OPTIONS: Final = (
+    "priority", "delay_ms", "max_attempts", "backoff", "backoff_delay_ms", "ttl_ms", "timeout_ms", "unique_key", "tags",
+    "group_id", "lifo", "remove_on_complete", "remove_on_fail", "custom_id", "depends_on", "flow_id",
+)  # fmt: skip
 _JOB_IN_HAND_KEYS: Final = ("id", "name", "queue", "attempt", "started_at", "lease_until", "progress")
 # What a job has that uses no option but a priority and has not run to an end: most of those that are pulled.
 _NOTHING_SPECIAL: Final = (
@@ -183,6 +189,57 @@ def breaker_object(breaker: QueueBreaker) -> dict[str, Any]:
         **{field: getattr(breaker, field) for field in QueueBreaker.__struct_fields__},
         "open_until": None if breaker.open_until is None else moment_text(breaker.open_until),
     }
+
+
+def schedule_object(schedule: Schedule) -> dict[str, Any]:
+    """A schedule with every key of the wire format present, null when unset, and ours behind them.
+
+    One that has reached its maximum is shown as paused, as RustQueue does.
+    """
+    return {
+        "name": schedule.name,
+        "queue": schedule.queue,
+        "job_name": schedule.job_name,
+        "job_data": schedule.job_data,
+        "job_options": None if schedule.job_options is None else _options_object(schedule.job_options),
+        "cron_expr": schedule.cron_expr,
+        "every_ms": schedule.every_ms,
+        "timezone": schedule.timezone,
+        "max_executions": schedule.max_executions,
+        "execution_count": schedule.execution_count,
+        "paused": schedule.is_paused or schedule.is_exhausted,
+        "last_run_at": _optional(schedule.last_run_at),
+        "next_run_at": _optional(schedule.next_run_at),
+        "created_at": moment_text(schedule.created_at),
+        "updated_at": moment_text(schedule.updated_at),
+        "start_at": _optional(schedule.start_at),
+        "end_at": _optional(schedule.end_at),
+        "misfire": schedule.misfire,
+        "backfill_max": schedule.backfill_max,
+        "overlap": schedule.overlap,
+        "jitter_ms": schedule.jitter_ms,
+        "origin": schedule.origin,
+        "last_error": schedule.last_error,
+    }
+
+
+def _options_object(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of the wire format, null when unset; `metadata` is left out then, and so are options of ours."""
+    return {**{key: options.get(key) for key in _WIRE_OPTIONS}, **options}
+
+
+def schedule_run_object(run: ScheduleRun) -> dict[str, Any]:
+    return {
+        "due_at": moment_text(run.due_at),
+        "fired_at": moment_text(run.fired_at),
+        "job_id": run.job_id,
+        "error": run.error,
+        "is_manual": run.is_manual,
+    }
+
+
+def _optional(moment: datetime | None) -> str | None:
+    return None if moment is None else moment_text(moment)
 
 
 def moment_text(moment: datetime) -> str:

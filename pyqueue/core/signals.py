@@ -11,6 +11,9 @@ commits of this process: a slow one delays later signals, never a job, and one t
 raises is logged and passed over. What other processes do is not seen here.
 A signal nobody listens to costs nothing.
 
+`schedule_fired` is sent for each moment of a schedule that this process has seen to, and for each trigger; its one
+keyword argument is `run`, a `ScheduleRun`: the schedule, the moment, and the job that was pushed, or why none was.
+
 Three more are sent around the run of a job, in the worker's process, on the thread or event loop
 that runs the handler: `before_run` (job), `after_run` (job, result) and `run_failed` (job, error: whatever
 was raised, verdicts such as `Snooze` and cancellation included). Each `before_run` is followed by one of
@@ -29,6 +32,7 @@ from blinker import NamedSignal, Namespace
 
 from pyqueue.core.job import JobChange
 from pyqueue.core.quota import BreakerChange
+from pyqueue.core.schedule import ScheduleRun
 from pyqueue.core.transitions import TRANSITIONS
 
 log = logging.getLogger(__name__)
@@ -52,6 +56,8 @@ job_cancelled: Final = _signal("job_cancelled")
 job_retried: Final = _signal("job_retried")
 job_deleted: Final = _signal("job_deleted")
 
+schedule_fired: Final = _namespace.signal("schedule_fired", doc="a moment of a schedule has come: see `run`")
+
 before_run: Final = _namespace.signal("before_run", doc="a worker is about to run the handler of `job`")
 after_run: Final = _namespace.signal("after_run", doc="the handler of `job` has returned `result`")
 run_failed: Final = _namespace.signal("run_failed", doc="the handler of `job` has raised `error`")
@@ -59,7 +65,7 @@ run_failed: Final = _namespace.signal("run_failed", doc="the handler of `job` ha
 # Sent with a `BreakerChange` as `change`.
 breaker_opened: Final = _namespace.signal("breaker_opened", doc="a queue hands out no jobs after failures in a row")
 
-__all__ = ["BY_EVENT", "BreakerChange", "JobChange"]
+__all__ = ["BY_EVENT", "BreakerChange", "JobChange", "ScheduleRun"]
 
 BY_EVENT: Final = {event: _signal(rule.signal) for event, rule in TRANSITIONS.items()}
 

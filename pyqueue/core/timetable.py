@@ -88,7 +88,9 @@ def zone_of(name: str | None) -> tzinfo:
 
         near = get_close_matches(str(name), available_timezones(), n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else "On Windows the package tzdata has them."
-        raise ValidationError(f"time zone {shown(name)}; expected an IANA name such as 'Europe/Zurich'. {hint}") from None
+        raise ValidationError(
+            f"time zone {shown(name)}; expected an IANA name such as 'Europe/Zurich'. {hint}"
+        ) from None
 
 
 def next_match(rule: Cron, zone: tzinfo, after_us: int) -> int | None:

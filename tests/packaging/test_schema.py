@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyqueue import PyQueue
-from pyqueue.core.store import claim, flows, insert, keyed, lease, limits, migrations, queues
+from pyqueue.core.store import claim, flows, insert, keyed, lease, limits, migrations, queues, schedules
 from pyqueue.core.store.models import MODELS
 
 
@@ -50,6 +50,8 @@ PLANS = {
     "slots of a key": (limits._HOLDERS_OF_KEY, ("q", "k", 1), "pyqueue_job_slot"),
     "children": (flows._BLOCKED_CHILDREN.format(marks="?"), (1,), "pyqueue_dependency_parent"),
     "dead letters": (queues._KEYS_IN[5], ("q", 0, 1), "pyqueue_job_dlq"),
+    "due schedules": (schedules._DUE, (1, 1), "pyqueue_schedule_due"),
+    "next schedule": (schedules._NEXT_DUE, (), "pyqueue_schedule_due"),
     "blocked jobs": (queues._KEYS_IN[2], ("q", 0, 1), "pyqueue_job_blocked"),
 }
 

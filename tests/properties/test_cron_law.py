@@ -19,9 +19,12 @@ from hypothesis import strategies as st
 
 from pyqueue.core import cron
 from pyqueue.core.clock import from_datetime, to_datetime
+from pyqueue.core.errors import ValidationError
 from pyqueue.core.timetable import next_match
 
 MINUTE = timedelta(minutes=1)
+Field = tuple[str, Callable[[int], bool]]
+Weekday = tuple[str, Callable[[datetime], bool]]
 ZONES = (
     "Europe/Zurich",
     "America/New_York",
@@ -96,38 +99,41 @@ NUMBERS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12)}
 
 
 @st.composite
-def field(draw: st.DrawFn, part: str) -> tuple[str, Callable[[int], bool]]:
+def field(draw: st.DrawFn, part: str) -> Field:
     low, high = NUMBERS[part]
     a, b = sorted((draw(st.integers(low, high)), draw(st.integers(low, high))))
     step = draw(st.sampled_from([1, 2, 3, 5, 7, 10, 15]))
-    return draw(
+    every: Field = ("*", lambda n: True)
+    if step > high - low + 1:
+        return every
+    drawn: Field = draw(
         st.sampled_from(
             [
-                ("*", lambda n: True),
+                every,
                 (f"*/{step}", lambda n: (n - low) % step == 0),
                 (f"{a}", lambda n: n == a),
                 (f"{a},{b}", lambda n: n in (a, b)),
                 (f"{a}-{b}", lambda n: a <= n <= b),
                 (f"{a}-{b}/{step}", lambda n: a <= n <= b and (n - a) % step == 0),
             ]
-            if step <= high - low + 1
-            else [("*", lambda n: True)]
         )
     )
+    return drawn
 
 
 @st.composite
-def weekday(draw: st.DrawFn) -> tuple[str, Callable[[datetime], bool]]:
+def weekday(draw: st.DrawFn) -> Weekday:
     number, nth = draw(st.integers(0, 7)), draw(st.integers(1, 5))
     iso = 7 if number == 0 else number
 
     def is_last(local: datetime) -> bool:
         return local.isoweekday() == iso and (local + timedelta(days=7)).month != local.month
 
-    return draw(
+    every: Weekday = ("*", lambda local: True)
+    drawn: Weekday = draw(
         st.sampled_from(
             [
-                ("*", lambda local: True),
+                every,
                 (f"{number}", lambda local: local.isoweekday() == iso),
                 ("MON-FRI", lambda local: local.isoweekday() < 6),
                 (f"{number}#{nth}", lambda local: local.isoweekday() == iso and -(-local.day // 7) == nth),
@@ -135,6 +141,7 @@ def weekday(draw: st.DrawFn) -> tuple[str, Callable[[datetime], bool]]:
             ]
         )
     )
+    return drawn
 
 
 @st.composite
@@ -165,8 +172,7 @@ def is_possible(rule: Rule) -> bool:
     """Whether its days exist: what never comes is refused."""
     try:
         cron.parse(rule.text)
-    except cron.ValidationError as error:
-        assert "never comes" in str(error)
+    except ValidationError:
         return False
     return True
 
@@ -187,9 +193,9 @@ def test_a_rule_is_due_when_the_clock_on_the_wall_says_so(rule: Rule, zone_name:
 @pytest.mark.parametrize("zone_name", ["Europe/Zurich", "America/Santiago", "Australia/Lord_Howe"])
 def test_a_whole_year_of_rules_is_due_when_the_clock_says_so(zone_name: str) -> None:
     zone, start = ZoneInfo(zone_name), datetime(2026, 1, 1, tzinfo=UTC)
-    nightly = Rule("30 2 * * *", False, lambda local: local.minute == 30 and local.hour == 2)
-    midnight = Rule("0 0 * * *", False, lambda local: local.minute == 0 and local.hour == 0)
-    hourly = Rule("15 * * * *", True, lambda local: local.minute == 15)
+    nightly = Rule("30 2 * * *", is_hourly=False, means=lambda local: local.minute == 30 and local.hour == 2)
+    midnight = Rule("0 0 * * *", is_hourly=False, means=lambda local: local.minute == 0 and local.hour == 0)
+    hourly = Rule("15 * * * *", is_hourly=True, means=lambda local: local.minute == 15)
 
     for rule in (nightly, midnight, hourly):
         assert matched(rule.text, zone, start, start + timedelta(days=365)) == due(
@@ -202,10 +208,10 @@ def test_a_whole_year_of_rules_is_due_when_the_clock_says_so(zone_name: str) -> 
 def test_in_every_zone_each_change_of_the_clock_is_met(zone_name: str) -> None:
     zone = ZoneInfo(zone_name)
     rules = [
-        Rule("*/5 * * * *", True, lambda local: local.minute % 5 == 0),
-        Rule("20 * * * *", True, lambda local: local.minute == 20),
-        Rule("10,40 0-3 * * *", False, lambda local: local.minute in (10, 40) and local.hour <= 3),
-        Rule("30 23 * * *", False, lambda local: local.minute == 30 and local.hour == 23),
+        Rule("*/5 * * * *", is_hourly=True, means=lambda local: local.minute % 5 == 0),
+        Rule("20 * * * *", is_hourly=True, means=lambda local: local.minute == 20),
+        Rule("10,40 0-3 * * *", is_hourly=False, means=lambda local: local.minute in (10, 40) and local.hour <= 3),
+        Rule("30 23 * * *", is_hourly=False, means=lambda local: local.minute == 30 and local.hour == 23),
     ]
     for change in changes_of_the_clock(zone_name, 2005, 25):
         start, end = change - timedelta(hours=27), change + timedelta(hours=27)

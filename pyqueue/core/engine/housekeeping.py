@@ -11,7 +11,7 @@ from pyqueue.core import limits
 from pyqueue.core.engine import sweep
 from pyqueue.core.engine.finish import remove
 from pyqueue.core.engine.sweep import Swept
-from pyqueue.core.store import claim, retention
+from pyqueue.core.store import claim, retention, schedules
 from pyqueue.core.store.transaction import Transaction
 
 
@@ -40,6 +40,13 @@ def is_anything_due(tx: Transaction) -> bool:
     """Whether a sweep would find work; a read that takes microseconds and no lock."""
     due_us = claim.next_due_us(tx)
     return due_us is not None and due_us <= tx.now_us
+
+
+def next_due_us(tx: Transaction) -> int | None:
+    """The next moment at which a delay, a ttl or a lease ends, or a schedule fires."""
+    return min(
+        (moment for moment in (claim.next_due_us(tx), schedules.next_due_us(tx)) if moment is not None), default=None
+    )
 
 
 def outlived(tx: Transaction, *, after: int, keep_us: Mapping[int, int]) -> tuple[list[int], int | None]:

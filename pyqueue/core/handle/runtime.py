@@ -116,6 +116,8 @@ class Runtime:
             self.announcer.announce(effects.changes, salt=effects.salt, at_us=effects.now_us)
         if effects.trips:
             self.announcer.announce_trips(effects.trips, at_us=effects.now_us)
+        if effects.firings is not None:
+            self.announcer.announce_firings(effects.firings)
 
     def key_of(self, job_id: str) -> int:
         """The key of an id text, by arithmetic."""

@@ -13,6 +13,7 @@ from pyqueue.core.errors import ConfigError, PyQueueError
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
 from pyqueue.core.handle.refs import ref_of
+from pyqueue.core.handle.scheduling import Scheduling
 from pyqueue.core.handle.steps import Stepping
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import HeartbeatResult, HousekeepingReport, Job
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
 
 
-class Working(Consuming, Stepping):
+class Working(Consuming, Stepping, Scheduling):
     """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
 
     _housekeeper: Housekeeper

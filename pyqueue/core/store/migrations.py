@@ -266,6 +266,54 @@ _FLOWS: Final = (
     "ALTER TABLE pyqueue_dependency ADD COLUMN result TEXT",
 )
 
+# Rules that push jobs, and for each the last moments that came. A moment has one row: that is what makes it fire once.
+_SCHEDULES: Final = (
+    """
+    CREATE TABLE pyqueue_schedule (
+        name TEXT NOT NULL PRIMARY KEY,
+        queue TEXT NOT NULL,
+        job_name TEXT NOT NULL,
+        job_data TEXT NOT NULL,
+        job_options TEXT,
+        cron_expr TEXT,
+        every_ms BIGINT CHECK (every_ms > 0),
+        timezone TEXT,
+        max_executions BIGINT CHECK (max_executions > 0),
+        start_at BIGINT,
+        end_at BIGINT,
+        misfire TEXT NOT NULL CHECK (misfire IN ('skip', 'run_once', 'backfill')),
+        backfill_max INTEGER NOT NULL CHECK (backfill_max > 0),
+        overlap TEXT NOT NULL CHECK (overlap IN ('allow', 'skip', 'queue')),
+        jitter_ms BIGINT NOT NULL CHECK (jitter_ms >= 0),
+        origin TEXT NOT NULL CHECK (origin IN ('hand', 'code')),
+        anchor_at BIGINT NOT NULL,
+        paused_at BIGINT,
+        execution_count BIGINT NOT NULL DEFAULT 0,
+        last_run_at BIGINT,
+        next_run_at BIGINT,
+        last_due_at BIGINT,
+        last_job_id BIGINT,
+        last_error TEXT,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL,
+        CHECK ((cron_expr IS NULL) <> (every_ms IS NULL))
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX pyqueue_schedule_due ON pyqueue_schedule (next_run_at)"
+    " WHERE next_run_at IS NOT NULL AND paused_at IS NULL",
+    """
+    CREATE TABLE pyqueue_schedule_run (
+        schedule TEXT NOT NULL,
+        due_at BIGINT NOT NULL,
+        fired_at BIGINT NOT NULL,
+        job_id BIGINT,
+        error TEXT,
+        is_manual INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (schedule, due_at)
+    ) WITHOUT ROWID
+    """,
+)
+
 STEPS: Final = (
     Step("jobs and queues", _TABLES),
     Step("processes", _PROCESSES),
@@ -274,6 +322,7 @@ STEPS: Final = (
     Step("workers", _WORKERS),
     Step("limits", _LIMITS),
     Step("flows", _FLOWS),
+    Step("schedules", _SCHEDULES),
 )
 
 _SET_META: Final = (

@@ -254,6 +254,55 @@ class WorkerRow(Model):
         table_name = "pyqueue_worker"
 
 
+class ScheduleRow(Model):
+    """A rule that pushes jobs, and where it stands."""
+
+    name = TextField(primary_key=True)
+    queue = TextField()
+    job_name = TextField()
+    job_data = TextField()
+    job_options = TextField(null=True)
+    cron_expr = TextField(null=True)
+    every_ms = BigIntegerField(null=True)
+    timezone = TextField(null=True)
+    max_executions = BigIntegerField(null=True)
+    start_at = BigIntegerField(null=True)
+    end_at = BigIntegerField(null=True)
+    misfire = TextField()
+    backfill_max = IntegerField()
+    overlap = TextField()
+    jitter_ms = BigIntegerField()
+    origin = TextField()
+    anchor_at = BigIntegerField()
+    paused_at = BigIntegerField(null=True)
+    execution_count = BigIntegerField(default=0)
+    last_run_at = BigIntegerField(null=True)
+    next_run_at = BigIntegerField(null=True)
+    last_due_at = BigIntegerField(null=True)
+    last_job_id = BigIntegerField(null=True)
+    last_error = TextField(null=True)
+    created_at = BigIntegerField()
+    updated_at = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_schedule"
+
+
+class ScheduleRunRow(Model):
+    """What came of a moment of a schedule."""
+
+    schedule = TextField()
+    due_at = BigIntegerField()
+    fired_at = BigIntegerField()
+    job_id = BigIntegerField(null=True)
+    error = TextField(null=True)
+    is_manual = IntegerField(default=0)
+
+    class Meta:
+        table_name = "pyqueue_schedule_run"
+        primary_key = CompositeKey("schedule", "due_at")
+
+
 class MetaRow(Model):
     """Facts about the database: schema version, salt of its ids, highest id ever deleted, last event counted."""
 
@@ -280,5 +329,7 @@ MODELS = (
     ListenerRow,
     EventRow,
     WorkerRow,
+    ScheduleRow,
+    ScheduleRunRow,
     MetaRow,
 )

@@ -8,11 +8,14 @@ the commit, in the same transaction (`store.effects`); signals and wake-ups are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from pyqueue.core import ids
 from pyqueue.core.store.executor import Cursor, Executor
 from pyqueue.core.transitions import Event
+
+if TYPE_CHECKING:
+    from pyqueue.core.schedule import ScheduleRun
 
 
 class Change(NamedTuple):
@@ -63,13 +66,14 @@ _LOOK: Final = """
 class Effects:
     """What follows from the operations of a transaction, which happen all at one moment."""
 
-    __slots__ = ("changes", "due_us", "now_us", "ports", "salt", "trips", "wakes")
+    __slots__ = ("changes", "due_us", "firings", "now_us", "ports", "salt", "trips", "wakes")
 
     def __init__(self, *, now_us: int, salt: int) -> None:
         self.now_us = now_us
         self.salt = salt
         self.changes: list[Change] = []
         self.trips: list[Trip] = []
+        self.firings: list[ScheduleRun] | None = None
         self.wakes: dict[str, int] = {}
         self.due_us: int | None = None
         self.ports: tuple[int, ...] | None = None  # of the processes that wait; None: not looked up
@@ -80,6 +84,8 @@ class Effects:
         self.trips += other.trips
         for queue, number in other.wakes.items():
             self.wakes[queue] = self.wakes.get(queue, 0) + number
+        if other.firings is not None:
+            self.firings = [*(self.firings or ()), *other.firings]
         if other.ports is not None:
             self.ports = other.ports
         if other.due_us is not None and (self.due_us is None or other.due_us < self.due_us):
@@ -152,6 +158,12 @@ class Transaction:
         """Notes that `number` jobs of the queue can be pulled now."""
         wakes = self.effects.wakes
         wakes[queue] = wakes.get(queue, 0) + number
+
+    def fired(self, run: ScheduleRun) -> None:
+        """Notes what came of a moment of a schedule, to be signalled after the commit."""
+        if self.effects.firings is None:
+            self.effects.firings = []
+        self.effects.firings.append(run)
 
     def due(self, at_us: int) -> None:
         """Notes that something will have to be done by itself at `at_us`."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from pyqueue.core import validate
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.job import Job, JobOptions
 from pyqueue.core.options import RULES
+from pyqueue.core.schedule import Definition
 from pyqueue.core.surround import giving_managers
 from pyqueue.core.tasks.around import Wrap
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.policy import Errors, FailurePolicy, RetryDelay
 from pyqueue.core.tasks.task import AnyTask, AsyncTask, Task, TaskQueue
+from pyqueue.core.tasks.timing import Timing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,10 +40,11 @@ class TaskDecorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
-class Tasks:
+class Tasks(Timing):
     """A registry of tasks, for code that does not know the queue yet: `queue.include(tasks)` binds them."""
 
     def __init__(self, queue: TaskQueue | None = None) -> None:
+        super().__init__()
         self._queue = queue
         self._outer: Tasks | None = None
         self._tasks: dict[str, AnyTask] = {}
@@ -126,6 +129,7 @@ class Tasks:
         }
         for task, aliases in names.items():
             self._require_free(task, [task.name, *aliases])
+        self._add_schedules(other._schedules)
         for task, aliases in names.items():
             self._add(task, aliases)
         other._outer = self
@@ -176,6 +180,11 @@ class Tasks:
             self._outer._add(task, aliases)
         self._tasks[task.name] = task
         self._aliases.update(dict.fromkeys(aliases, task))
+
+    def _add_schedules(self, schedules: Mapping[str, Callable[[], Definition]]) -> None:
+        if self._outer is not None:
+            self._outer._add_schedules(schedules)
+        super()._add_schedules(schedules)
 
     def _require_free(self, task: AnyTask, names: Sequence[str]) -> None:
         for name in names:

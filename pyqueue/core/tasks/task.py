@@ -156,6 +156,11 @@ class Task(Generic[P, R]):
         """The task with other job options, or for another queue, for the pushes that follow."""
         return TaskPush(self, queue or self.queue, cast(JobOptions, {**self._options, **options}))
 
+    @property
+    def job_options(self) -> JobOptions:
+        """The options of its jobs, where a push gives no others."""
+        return self._options
+
     def owner(self) -> TaskQueue:
         """The queue that it pushes to."""
         owner = self._home.queue

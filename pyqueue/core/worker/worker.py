@@ -14,9 +14,10 @@ from typing import Final, NamedTuple, Protocol, TypedDict
 from pyqueue._version import VERSION
 from pyqueue.core import limits, validate
 from pyqueue.core.clock import SystemClock
-from pyqueue.core.errors import ValidationError
+from pyqueue.core.errors import StorageError, ValidationError
 from pyqueue.core.job import Job
 from pyqueue.core.presence import Presence
+from pyqueue.core.schedule import ScheduleSync
 from pyqueue.core.worker.beat import Beater, Heart
 from pyqueue.core.worker.claim import Claiming, Pace, Source, give_back
 from pyqueue.core.worker.finish import Finisher, Finishing, Tally
@@ -39,6 +40,8 @@ class WorkerQueue(Source, Finisher, Beater, Protocol):
     """What a worker needs of a queue."""
 
     def start_housekeeping(self) -> None: ...
+
+    def sync_schedules(self) -> ScheduleSync: ...
 
 
 class WorkerOptions(TypedDict, total=False):
@@ -98,6 +101,7 @@ class Worker:
         self._pace = Pace(concurrency, prefetch_ms)
         self._finishing = Finishing(queue, self._hand, self._tally)
         self._is_stopping = False
+        self._has_tasks = bool(tasks)
         self._runner = runner_for(handler, concurrency, self._begin, self._end)
         presence = _presence(self.worker_id, name, mode_of(handler), concurrency, self._queues, tasks)
         self._heart = Heart(queue, presence, self._hand, lease_ms, self._runner.cancel)
@@ -120,6 +124,7 @@ class Worker:
         log.info("worker started", extra={"worker_id": self.worker_id, "queues": self._queues})
         with on_signals(self.stop):
             self._heart.start()
+            self._sync_schedules()
             self._queue.start_housekeeping()
             self._claiming.start(when_done=lambda: self._orders.put(_DONE))
             self._wait_for_order()
@@ -136,6 +141,19 @@ class Worker:
         # A plain attribute and a SimpleQueue: a signal handler may run between any two instructions, so no locks.
         self._is_stopping = True
         self._orders.put(_STOP)
+
+    def _sync_schedules(self) -> None:
+        """Stores the schedules of the tasks; trouble of the database is waited out, as everywhere in a worker."""
+        while self._has_tasks and not self._is_stopping:
+            try:
+                sync = self._queue.sync_schedules()
+            except StorageError as error:
+                log.error("cannot store the schedules of the tasks; trying again", extra={"error": str(error)})
+                time.sleep(_SIGNAL_CHECK_SECONDS)
+                continue
+            for name in sync.kept_by_hand:
+                log.warning("a schedule of this name was made by hand, and stays as it is", extra={"schedule": name})
+            return
 
     def _wait_for_order(self) -> None:
         while True:
