@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,3 +228,25 @@ def test_a_failing_first_use_does_not_spoil_the_handle_for_event_loops(path: Pat
     """
 
     assert run_as_another_user(program, path) == ["True", "True", "36"]
+
+
+def test_a_read_waits_while_the_process_closes_another_connection(path: Path) -> None:
+    """Closing one asks for the file alone, and for that moment SQLite turns away connections that are just opened."""
+    is_over = threading.Event()
+
+    def open_and_close() -> None:
+        while not is_over.is_set():
+            connection = sqlite3.connect(path)
+            connection.execute("SELECT count(*) FROM pyqueue_job").fetchone()
+            connection.close()
+
+    with PyQueue(path) as queue, ThreadPoolExecutor(5) as readers:
+        queue.push("q", "n")
+        closing = threading.Thread(target=open_and_close)
+        closing.start()
+        try:
+            for _ in range(60):  # More readers at a time than connections are kept.
+                assert [counts.waiting for counts in readers.map(queue.stats, ["q"] * 20)] == [1] * 20
+        finally:
+            is_over.set()
+            closing.join()

@@ -24,6 +24,9 @@ BUSY_SECONDS: Final = 30.0
 # SQLite's own busy handler sleeps longer the longer it waits, and starves: with four writers the
 # unluckiest gets nothing. A short random sleep that does not grow is fair.
 _BUSY_SLEEP_SECONDS: Final = (0.0002, 0.002)
+# A reader never waits for writers. But a connection that has just been opened is turned away for the moment in
+# which another process closes the file or mends its log; nobody competes there, so SQLite's own handler will do.
+_READ_SECONDS: Final = 10.0
 
 # Checkpoints are made beside the callers (`store.checkpoint`); a commit makes one itself only if the log has
 # grown to 128 MB in spite of that.
@@ -37,9 +40,12 @@ class Connection:
     as a small statement.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, reads_only: bool = False) -> None:
         self.path = path
-        self.database = SqliteDatabase(path, pragmas=_PRAGMAS, thread_safe=False, check_same_thread=False, timeout=0)
+        timeout = _READ_SECONDS if reads_only else 0
+        self.database = SqliteDatabase(
+            path, pragmas=_PRAGMAS, thread_safe=False, check_same_thread=False, timeout=timeout
+        )
         self.database.connect()
         self._connection: sqlite3.Connection = self.database.connection()
         self.execute_sql: Callable[..., Cursor] = self._connection.execute

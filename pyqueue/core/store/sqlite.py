@@ -129,7 +129,7 @@ class SqliteStore:
         try:
             reader = self._readers.pop()
         except IndexError:
-            reader = self._connect()
+            reader = self._connect(reads_only=True)
         try:
             yield reader
         except BaseException:
@@ -149,7 +149,7 @@ class SqliteStore:
             return 0
         if self._watch is None:
             _ = self.salt  # opens, and if need be creates, the file
-            self._watch = self._connect()
+            self._watch = self._connect(reads_only=True)
         try:
             with self._uses.one():
                 return int(self._watch.execute_sql("PRAGMA data_version").fetchone()[0])
@@ -237,9 +237,9 @@ class SqliteStore:
         self._writer = connection
         return connection
 
-    def _connect(self) -> Connection:
+    def _connect(self, *, reads_only: bool = False) -> Connection:
         try:
-            return Connection(self.path)
+            return Connection(self.path, reads_only=reads_only)
         except DATABASE_ERRORS as error:
             raise self._translated(error) from error
 
