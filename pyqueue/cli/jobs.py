@@ -32,6 +32,7 @@ _FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("unique_key", str, "At most one live job of the queue holds it."),
     ("tags", list, "A tag; may be given several times."),
     ("group_id", str, "The groups of a queue take turns."),
+    ("limit_key", str, "The key whose limits the job is held to."),
     ("lifo", bool, "Newest first."),
     ("remove_on_complete", bool, "Remove the job when it completes."),
     ("remove_on_fail", bool, "Remove the job when it becomes a dead letter."),

@@ -98,6 +98,15 @@ OTHERS = {
     "PULL_COUNT_MAX": "below",
     "ROWS_PER_STATEMENT": "below",
     "SWEEP_CHUNK": "test_leases: chunks",
+    "STEPS_MAX": "test_steps: no more of them",
+    "DRAIN_RUNS_MAX": "test_drain: a job that pushes itself",
+    "SCHEDULE_NAME_BYTES_MAX": "test_schedules: names",
+    "EVERY_MS_FLOOR": "test_schedules: intervals",
+    "BACKFILL_DEFAULT": "test_schedules: misfires",
+    "BACKFILL_MAX": "test_schedules: misfires",
+    "MISFIRE_GRACE_MS": "test_schedules: misfires",
+    "SCHEDULE_RUNS_KEPT": "test_schedules: the last runs",
+    "FIRE_CHUNK": "test_schedules: chunks",
 }
 
 

@@ -48,6 +48,7 @@ TAKES: dict[str, set[str]] = {
     "unique_key": TEXTS,
     "tags": {"list of texts"},
     "group_id": TEXTS,
+    "limit_key": TEXTS,
     "lifo": {"true"},
     "remove_on_complete": {"true"},
     "remove_on_fail": {"true"},

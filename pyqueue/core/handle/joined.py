@@ -10,7 +10,7 @@ from pyqueue.core.engine.finish import Ack
 from pyqueue.core.engine.push import Push
 from pyqueue.core.handle.producing import push_of, push_of_many
 from pyqueue.core.handle.pushing import Pushing, surrounded
-from pyqueue.core.handle.refs import JobOrId, ack_items, ref_of, result_text
+from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, JobOptions
 from pyqueue.core.store.joined import JoinedTransaction
@@ -49,7 +49,7 @@ class BoundQueue:
         if error is not None:
             raise error
 
-    def ack_many(self, items: Iterable[JobOrId | tuple[JobOrId, Any]]) -> list[AckResult]:
+    def ack_many(self, items: Iterable[AckItem]) -> list[AckResult]:
         """`PyQueue.ack_many` in the caller's transaction."""
         acks = ack_items(items)
         return acks.results(self._run(Ack(acks.entries))) if acks.entries else []

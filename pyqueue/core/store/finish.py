@@ -17,11 +17,12 @@ from pyqueue.core.store.transaction import Transaction
 # without a result, the most, are looked at first: the transaction holds the write lock, so what was read holds,
 # and a RETURNING would cost more than the look and the update together.
 _PLAIN_RUNS: Final = """
-    SELECT id, queue, lease_token FROM pyqueue_job WHERE state = 3 AND on_finish = 0 AND id IN ({marks})
+    SELECT id, queue, lease_token FROM pyqueue_job
+    WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id IN ({marks})
 """
 _COMPLETE_PLAIN: Final = """
     UPDATE pyqueue_job SET state = 4, completed_at = ?, updated_at = ?, lease_until = NULL
-    WHERE state = 3 AND on_finish = 0 AND id IN ({marks})
+    WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id IN ({marks})
 """
 _COMPLETE_PLAIN_WITH_RESULT: Final = """
     UPDATE pyqueue_job
