@@ -3,87 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import decimal
-import enum
-import uuid
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pyqueue import Discard, JobContext, JobState, PyQueue, Retry, Snooze, Tasks
 from pyqueue.core.errors import ConfigError, InvalidState, JobCancelled, JobFailed, ValidationError
 from pyqueue.testing import FakeClock
 
 
-class Colour(enum.Enum):
-    RED = "red"
-    GREEN = "green"
-
-
 @dataclass
 class Address:
     street: str
     number: int | None = None
-
-
-class Point(msgspec.Struct):
-    x: float
-    y: float
-
-
-class Options(TypedDict):
-    loud: bool
-
-
-VALUES: dict[Any, st.SearchStrategy[Any]] = {
-    int: st.integers(-(2**63), 2**63 - 1),
-    float: st.floats(allow_nan=False, allow_infinity=False),
-    str: st.text(),
-    bool: st.booleans(),
-    bytes: st.binary(),
-    datetime: st.datetimes(timezones=st.just(UTC)),
-    date: st.dates(),
-    timedelta: st.timedeltas(timedelta(days=-1_000), timedelta(days=1_000)),
-    uuid.UUID: st.uuids(),
-    decimal.Decimal: st.decimals(allow_nan=False, allow_infinity=False),
-    Colour: st.sampled_from(Colour),
-    Address: st.builds(Address, st.text(), st.none() | st.integers(0, 999)),
-    Point: st.builds(Point, st.floats(-1e9, 1e9), st.floats(-1e9, 1e9)),
-    Options: st.fixed_dictionaries({"loud": st.booleans()}),
-    list[int]: st.lists(st.integers(-9, 9)),
-    set[str]: st.sets(st.text()),
-    tuple[int, str]: st.tuples(st.integers(-9, 9), st.text()),
-    dict[str, Address]: st.dictionaries(st.text(), st.builds(Address, st.text())),
-}
-
-
-@pytest.mark.parametrize("hint", VALUES, ids=str)
-def test_a_worker_gets_the_argument_that_was_pushed(hint: Any) -> None:
-    with PyQueue.memory() as queue:
-        seen: list[Any] = []
-
-        def take(value: Any, other: Any = None) -> None:
-            seen.append((value, other))
-
-        take.__annotations__ = {"value": hint, "other": hint | None}
-        task = queue.task(take)
-
-        @settings(max_examples=15, deadline=None)
-        @given(VALUES[hint], VALUES[hint] | st.none())
-        def round_trip(value: Any, other: Any) -> None:
-            seen.clear()
-            arguments = task.signature.arguments_of((value,), {"other": other})
-            encoded = msgspec.json.encode(arguments).decode()
-            task.function(**task.signature.decoded(encoded))
-            assert seen == [(value, other)]
-
-        round_trip()
 
 
 def test_a_pushed_task_is_run_by_a_worker_and_gives_its_result(queue: PyQueue) -> None:
