@@ -1,0 +1,69 @@
+"""The example projects work as their pages say, and the README shows the quickstart as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyqueue import JobState, PyQueue
+
+ROOT = Path(__file__).parent.parent
+QUICKSTART = ROOT / "example_projects" / "quickstart"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the quickstart."""
+    return Path(shutil.copytree(QUICKSTART, tmp_path / "quickstart"))
+
+
+def _run(command: str, folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_quickstart_runs_as_its_page_says(project: Path) -> None:
+    commands = re.findall(r"^\$ (.+)$", (project / "README.md").read_text(), re.MULTILINE)
+
+    outputs = [_run(command, project) for command in commands]
+
+    ids = outputs[0].split()
+    with PyQueue(project / "jobs.db") as queue:
+        jobs = [queue.get_job(job_id) for job_id in ids]
+    assert [(job.state, job.result) for job in jobs] == [
+        (JobState.COMPLETED, "welcomed user@a.com"),
+        (JobState.COMPLETED, "welcomed other@a.com"),
+    ]
+    assert all(job_id in outputs[2] for job_id in ids)
+
+
+def test_the_first_minute_of_the_readme_is_the_quickstart(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    [minute] = re.findall(r"^## The first job in 60 seconds\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    [program] = re.findall(r"^```python\n(.*?)^```", minute, re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"^\$ (.+)$", minute, re.MULTILINE)
+    (tmp_path / "shop.py").write_text(program)
+
+    outputs = [_run(command, tmp_path) for command in commands]
+
+    assert program == (QUICKSTART / "shop.py").read_text()
+    assert commands[0] == "python shop.py"
+    with PyQueue(tmp_path / "jobs.db") as queue:
+        assert queue.get_job(outputs[0].strip()).result == "welcomed user@a.com"
