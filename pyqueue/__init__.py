@@ -35,6 +35,7 @@ from pyqueue.core.states import JobState
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.task import AsyncTask, JobHandle, Task
+from pyqueue.core.uniqueness import PushOutcome, PushResult, UniqueMode
 from pyqueue.core.verdicts import Discard, Retry, Snooze
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ __all__ = [
     "JobPage",
     "JobState",
     "LogEntry",
+    "PushOutcome",
+    "PushResult",
     "PyQueue",
     "PyQueueError",
     "QueueBreaker",
@@ -80,6 +83,7 @@ __all__ = [
     "StepResult",
     "Task",
     "Tasks",
+    "UniqueMode",
     "Worker",
     "WorkerInfo",
     "WorkerReport",

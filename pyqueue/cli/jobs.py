@@ -17,6 +17,7 @@ from pyqueue.core.follows import ParentFailure
 from pyqueue.core.job import Attempt, Job
 from pyqueue.core.shapes import attempt_object, job_object, moment_text
 from pyqueue.core.states import JobState
+from pyqueue.core.uniqueness import UniqueMode
 
 # Every option of a job as a flag: (option, type, help). `metadata` is JSON, repeated flags make a list.
 _FLAGS: tuple[tuple[str, Any, str], ...] = (
@@ -30,9 +31,12 @@ _FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("ttl_ms", int, "Cancel the job if it has not started after this."),
     ("timeout_ms", int, "Fail a run that takes longer."),
     ("unique_key", str, "At most one live job of the queue holds it."),
+    ("unique_mode", click.Choice([each.value for each in UniqueMode]), "What to do when the key is held."),
+    ("unique_for_ms", int, "Hold the key this long, also when the job has completed."),
+    ("unique_states", list, "A state in which another job counts; may be given several times."),
     ("tags", list, "A tag; may be given several times."),
     ("group_id", str, "The groups of a queue take turns."),
-    ("limit_key", str, "The key whose limits the job is held to."),
+    ("limit_key", str, "Held by the limits of the queue for this key."),
     ("lifo", bool, "Newest first."),
     ("remove_on_complete", bool, "Remove the job when it completes."),
     ("remove_on_fail", bool, "Remove the job when it becomes a dead letter."),
@@ -50,7 +54,7 @@ def _job_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if kind is bool:
             command = click.option(name, option, is_flag=True, default=None, help=text)(command)
         elif kind is list:
-            single = {"tags": "--tag"}.get(option, name)
+            single = {"tags": "--tag", "unique_states": "--unique-state"}.get(option, name)
             command = click.option(single, option, multiple=True, help=text)(command)
         else:
             command = click.option(name, option, type=kind, help=text)(command)

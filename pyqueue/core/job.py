@@ -17,6 +17,7 @@ from pyqueue.core.follows import ParentFailure
 from pyqueue.core.quota import QueueBreaker, QueueLimit
 from pyqueue.core.states import ACTIVE, STATES, JobState
 from pyqueue.core.transitions import Event
+from pyqueue.core.uniqueness import UniqueMode
 
 
 class JobOptions(TypedDict, total=False):
@@ -35,6 +36,9 @@ class JobOptions(TypedDict, total=False):
     ttl_ms: int | None  # cancelled if not started this long after the push
     timeout_ms: int | None  # a run that takes longer counts as a failed attempt
     unique_key: str | None  # at most one live job of the queue holds it
+    unique_mode: UniqueMode | str | None  # when it is held: reject (default) | ignore | replace | debounce | throttle
+    unique_for_ms: int | None  # the key is held this long from the push, also when the job has completed
+    unique_states: Sequence[JobState | str] | None  # the states in which another job counts
     tags: Sequence[str] | None
     group_id: str | None  # the groups of a queue take turns
     limit_key: str | None  # limits of the queue for this key hold it; the keys of a queue take turns too

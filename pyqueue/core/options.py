@@ -15,6 +15,8 @@ from pyqueue.core.errors import ValidationError
 from pyqueue.core.follows import ParentFailure
 from pyqueue.core.job import NO_EXTRAS, Extras, JobOptions
 from pyqueue.core.quota import EACH_KEY
+from pyqueue.core.states import ACTIVE, CODES, STATES, JobState
+from pyqueue.core.uniqueness import REPLACING, Unique, UniqueMode, states_that_count
 from pyqueue.core.validate import boolean, integer, shown, text, texts
 
 _encode: Final = msgspec.json.encode
@@ -37,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True):
     delay_us: int | None = None  # from the push
     run_us: int | None = None  # a moment
     unique_key: str | None = None
+    unique: Unique | None = None  # None: refused while a live job holds the key
     group_id: str | None = None
     limit_key: str | None = None
     flow_id: str | None = None
@@ -156,6 +159,7 @@ def _settings(values: dict[str, Any]) -> Settings:
         raise ValidationError(
             "both lifo and group_id were given; a group takes turns with others in the order of pushing. Choose one."
         )
+    unique = _unique(values)
     extras = Extras(**{field: values.pop(field) for field in Extras.__struct_fields__ if field in values})
     delay_ms = values.pop("delay_ms", None)
     run_at = values.pop("run_at", None)
@@ -170,9 +174,35 @@ def _settings(values: dict[str, Any]) -> Settings:
         run_us=None if run_at is None else from_datetime(run_at),
         metadata_json=metadata,
         has_follow_ups=bool(follow_ups),
+        unique=unique,
         extras=extras,
         **values,
     )
+
+
+def _unique(values: dict[str, Any]) -> Unique | None:
+    """The options about the unique key, taken out of `values`."""
+    mode = values.pop("unique_mode", UniqueMode.REJECT)
+    for_ms, states = values.pop("unique_for_ms", None), values.pop("unique_states", None)
+    if mode is UniqueMode.REJECT and for_ms is None and states is None:
+        return None
+    if "unique_key" not in values:
+        raise ValidationError("unique_mode, unique_for_ms or unique_states without a unique_key; expected one with it.")
+    if mode is UniqueMode.THROTTLE and for_ms is None:
+        raise ValidationError("unique_mode 'throttle' without unique_for_ms; expected the period.")
+    if mode is UniqueMode.DEBOUNCE and not {"delay_ms", "run_at"} & values.keys():
+        raise ValidationError("unique_mode 'debounce' without delay_ms; expected the delay that begins anew.")
+    if mode is UniqueMode.REPLACE and for_ms is not None:
+        raise ValidationError("unique_for_ms with unique_mode 'replace', which knows no period; leave it out.")
+    if mode in REPLACING and "depends_on" in values:
+        raise ValidationError(f"depends_on with unique_mode {mode.value!r}: a job that is replaced keeps its parents.")
+    if states is None:
+        states = states_that_count(mode, has_period=for_ms is not None)
+    elif max(states) > ACTIVE and for_ms is None:
+        raise ValidationError(
+            "unique_states names a finished state without unique_for_ms; expected how long it counts."
+        )
+    return Unique(mode, None if for_ms is None else for_ms * 1_000, states)
 
 
 class FollowUp(NamedTuple):
@@ -247,6 +277,21 @@ def _unique_key(value: object, option: str) -> str:
     return text(value, "Unique key (unique_key)", limits.UNIQUE_KEY_BYTES_MAX)
 
 
+def _unique_mode(value: object, option: str) -> UniqueMode:
+    try:
+        return UniqueMode(value)  # type: ignore[arg-type]  # anything may be asked; a stranger is refused below
+    except ValueError:
+        raise ValidationError(f"{option} {shown(value)}; expected one of: {', '.join(UniqueMode)}.") from None
+
+
+def _unique_states(value: object, option: str) -> tuple[int, ...]:
+    names = texts(value, option, count_max=len(STATES), size_max=16)
+    wrong = [name for name in names if name not in CODES]
+    if wrong or not names:
+        raise ValidationError(f"{option} {shown(value)}; expected a list of some of: {', '.join(STATES)}.")
+    return tuple(CODES[JobState(name)] for name in names)
+
+
 def _tags(value: object, option: str) -> tuple[str, ...]:
     return texts(value, option, count_max=limits.TAGS_MAX, size_max=limits.TAG_BYTES_MAX)
 
@@ -287,6 +332,9 @@ RULES: Final[Mapping[str, Callable[[object, str], Any]]] = {
     "ttl_ms": _duration,
     "timeout_ms": lambda value, option: integer(value, option, 1, limits.DURATION_MS_MAX),
     "unique_key": _unique_key,
+    "unique_mode": _unique_mode,
+    "unique_for_ms": lambda value, option: integer(value, option, 1, limits.DURATION_MS_MAX),
+    "unique_states": _unique_states,
     "tags": _tags,
     "group_id": _label,
     "limit_key": _limit_key,

@@ -48,6 +48,7 @@ def _signal(name: str) -> NamedSignal:
 job_pushed: Final = _signal("job_pushed")
 job_promoted: Final = _signal("job_promoted")
 job_unblocked: Final = _signal("job_unblocked")
+job_replaced: Final = _signal("job_replaced")
 job_pulled: Final = _signal("job_pulled")
 job_completed: Final = _signal("job_completed")
 job_failed: Final = _signal("job_failed")

@@ -30,6 +30,7 @@ class Event(StrEnum):
     PUSH = "push"
     PROMOTE = "promote"
     UNBLOCK = "unblock"
+    REPLACE = "replace"
     PULL = "pull"
     ACK = "ack"
     FAIL = "fail"
@@ -70,6 +71,7 @@ TRANSITIONS: Final[Mapping[Event, Rule]] = MappingProxyType(
         Event.PUSH: _rule(set(), _PENDING, "job_pushed", "stored"),
         Event.PROMOTE: _rule({_DELAYED}, {_WAITING}, "job_promoted", "its delay is over"),
         Event.UNBLOCK: _rule({_BLOCKED}, {_WAITING, _DELAYED}, "job_unblocked", "no parent is left to wait for"),
+        Event.REPLACE: _rule(_PENDING, _PENDING, "job_replaced", "given the data of a later push with its unique key"),
         Event.PULL: _rule({_WAITING}, {_ACTIVE}, "job_pulled", "handed to a worker under a lease"),
         Event.ACK: _rule({_ACTIVE}, {_COMPLETED}, "job_completed", "the worker reported success"),
         Event.FAIL: _rule({_ACTIVE}, _FAILED_TO, "job_failed", "the worker reported an error"),

@@ -70,6 +70,9 @@ def cause(event: Event, queue: PyQueue, clock: FakeClock) -> None:
             parent = run(queue)
             queue.push("q", "n", depends_on=[parent])
             queue.ack(parent)
+        case Event.REPLACE:
+            for _ in range(2):
+                queue.push("q", "n", unique_key="k", unique_mode="replace")
         case Event.CASCADE:
             parent = push(queue)
             queue.push("q", "n", depends_on=[parent])
@@ -91,6 +94,7 @@ SENT: dict[Event, tuple[JobState | None, str | None]] = {
     Event.STALL: (JobState.DELAYED, "stalled"),
     Event.TIMEOUT: (JobState.DELAYED, "timed out"),
     Event.UNBLOCK: (JobState.WAITING, None),
+    Event.REPLACE: (JobState.WAITING, None),
     Event.CASCADE: (JobState.CANCELLED, "parent job"),
 }
 KNOWN_WORKER = (Event.PULL, Event.FAIL, Event.RELEASE, Event.STALL, Event.TIMEOUT)

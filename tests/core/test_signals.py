@@ -49,7 +49,8 @@ def test_every_transition_has_its_signal(queue: PyQueue, clock: FakeClock) -> No
         queue.push("q", "mayfly", ttl_ms=1)
         clock.advance(ms=1)
         queue.pull("q", lease_ms=10)
-        queue.push("q", "slow", timeout_ms=5)
+        for _ in range(2):
+            queue.push("q", "slow", timeout_ms=5, unique_key="k", unique_mode="replace")
         queue.pull("q")
         clock.advance(ms=10)
         queue.housekeep()

@@ -46,6 +46,9 @@ TAKES: dict[str, set[str]] = {
     "ttl_ms": {"integer"},
     "timeout_ms": {"integer"},
     "unique_key": TEXTS,
+    "unique_mode": set(),  # these three only with a key
+    "unique_for_ms": set(),
+    "unique_states": set(),
     "tags": {"list of texts"},
     "group_id": TEXTS,
     "limit_key": TEXTS,

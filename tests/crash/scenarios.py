@@ -45,6 +45,8 @@ class Prepared:
     dead_parent: str
     dead_child: str
     parent_waiting: str
+    in_slot: Job
+    on_breaker: Job
 
 
 def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
@@ -74,10 +76,20 @@ def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
     parent_waiting = queue.push("q", "parent", group_id="h")
     queue.push("children", "grandchild", depends_on=[queue.push("children", "child", depends_on=[parent_waiting])])
     queue.ack(queue.pull("done", count=1)[0] if queue.push("done", "done") else "")
+    queue.set_limit("limited", key="*", concurrency=2, rate=5)
+    queue.set_limit("limited", concurrency=3)
+    queue.set_push_limit("limited", rate=20)
+    queue.set_breaker("breaking", failures=1)
+    queue.push_many("limited", [{"name": "n", "limit_key": key} for key in ("a", "a", "a", "b")] + [{"name": "n"}])
+    queue.push("breaking", "n")
+    queue.push("unique", "pending", unique_key="p", tags=["t"])
+    queue.push("unique", "running", unique_key="r", priority=1)
+    queue.pull("unique")
+    in_slot, on_breaker = queue.pull("limited")[0], queue.pull("breaking")[0]
     clock.advance(ms=2)
     queue.pause("held", pulls=True)
     taken = (runs[plain], runs[parent], runs[removed], runs[last_try], runs[cancelled])
-    return Prepared(*taken, waiting, dead, dead_parent, dead_child, parent_waiting)
+    return Prepared(*taken, waiting, dead, dead_parent, dead_child, parent_waiting, in_slot, on_breaker)
 
 
 # Seconds between the preparation and the call, where it is not at once.
@@ -120,6 +132,25 @@ SCENARIOS: dict[str, Callable[[PyQueue, Prepared], object]] = {
     "purge of everything": lambda queue, _: queue.purge("q"),
     "pause": lambda queue, _: queue.pause("q", pulls=True),
     "resume": lambda queue, _: queue.resume("held"),
+    "push_many to a limited queue": lambda queue, _: queue.push_many(
+        "limited", [{"name": "new"}, {"name": "new", "limit_key": "a"}, {"name": "new", "tags": ["t"]}]
+    ),
+    "push_many with all answers to a held key": lambda queue, _: queue.push_many(
+        "unique",
+        [
+            {"name": "new", "unique_key": "p", "unique_mode": "debounce", "delay_ms": 5, "tags": ["u"]},
+            {"name": "new", "unique_key": "r", "unique_mode": "replace"},
+            {"name": "new", "unique_key": "s", "unique_mode": "throttle", "unique_for_ms": 9},
+            {"name": "new", "unique_key": "s", "unique_mode": "throttle", "unique_for_ms": 9},
+        ],
+    ),
+    "pull under limits": lambda queue, _: queue.pull("limited", count=5),
+    "ack under limits": lambda queue, it: queue.ack_many([it.in_slot, it.plain]),
+    "fail that opens a breaker": lambda queue, it: queue.fail(it.on_breaker, "broken"),
+    "ack on a breaker": lambda queue, it: queue.ack(it.on_breaker),
+    "set_limit": lambda queue, _: queue.set_limit("q", key="*", concurrency=1),
+    "clear_limit": lambda queue, _: queue.clear_limit("limited", key="*"),
+    "set_breaker": lambda queue, _: queue.set_breaker("run", failures=3),
     "housekeep": lambda queue, _: queue.housekeep(),
     "removal of old jobs": lambda queue, _: queue.housekeep(),
 }

@@ -9,17 +9,18 @@ from typing import Any, ClassVar, NamedTuple
 from msgspec import Struct
 
 from pyqueue.core import validate
-from pyqueue.core.engine import admission, flows, parents
+from pyqueue.core.engine import admission, flows, parents, turns, unique
 from pyqueue.core.engine.admission import Tokens
 from pyqueue.core.engine.parents import Parents
-from pyqueue.core.errors import DuplicateKey, PyQueueError, QueuePaused, RateLimited
+from pyqueue.core.errors import DuplicateKey, PyQueueError, QueuePaused, RateLimited, ValidationError
 from pyqueue.core.follows import FOLLOW_UPS, HAS_CHILDREN, HELD, ONLY, REMOVE_ON_COMPLETE, SAW_FAILURE
 from pyqueue.core.options import NewJob, Settings
 from pyqueue.core.states import BLOCKED, DELAYED, WAITING
-from pyqueue.core.store import claim, insert, keyed
+from pyqueue.core.store import insert
 from pyqueue.core.store.limits import HAS_KEYS, HAS_PUSHES
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
+from pyqueue.core.uniqueness import PushOutcome
 
 
 class Push(Struct, frozen=True):
@@ -103,18 +104,78 @@ def store(
     Raises:
         DuplicateKey, ValidationError: before anything is written.
     """
+    if any(job.settings and job.settings.unique for job in jobs):
+        return store_unique(tx, queues, jobs, depth_max=depth_max, tokens=tokens, is_held=is_held)[0]
+    for queue, its in _places(queues).items():
+        _require_unique(tx, queue, [jobs[place] for place in its])
+    return _store_new(tx, queues, jobs, depth_max=depth_max, tokens=tokens, is_held=is_held)
+
+
+def store_unique(
+    tx: Transaction,
+    queues: Sequence[str],
+    jobs: Sequence[NewJob],
+    *,
+    depth_max: int | None = None,
+    tokens: Sequence[Tokens | None] = (),
+    is_held: bool = False,
+) -> tuple[list[int], list[PushOutcome]]:
+    """`store` where a job that is there may be the answer: gives the job of each push, and what was done."""
+    if any(job.settings and job.settings.inner for job in jobs):
+        raise ValidationError(
+            "unique_mode or unique_for_ms among jobs that depend on each other; expected unique keys without them "
+            "in such a push, or one push for each job."
+        )
+    places = _places(queues)
+    settled = {queue: unique.settle(tx, queue, [jobs[place] for place in its]) for queue, its in places.items()}
+    for each in settled.values():
+        each.prepare(tx)
+    new = [(queue, job) for queue, each in settled.items() for job in each.stored]
+    keys = iter(
+        _store_new(
+            tx,
+            [queue for queue, _ in new],
+            [job for _, job in new],
+            depth_max=depth_max,
+            tokens=tokens,
+            is_held=is_held,
+        )
+    )
+    answers: dict[int, tuple[int, PushOutcome]] = {}
+    for queue, its in places.items():
+        found = settled[queue].finish(tx, [next(keys) for _ in settled[queue].stored])
+        answers.update(zip(its, zip(found, settled[queue].outcomes, strict=True), strict=True))
+    return [answers[place][0] for place in range(len(jobs))], [answers[place][1] for place in range(len(jobs))]
+
+
+def _places(queues: Sequence[str]) -> dict[str, list[int]]:
+    """Where in a push the jobs of each queue stand."""
     places: dict[str, list[int]] = {}
     for place, queue in enumerate(queues):
         places.setdefault(queue, []).append(place)
-    for queue, its in places.items():
-        _require_unique(tx, queue, [jobs[place] for place in its])
+    return places
+
+
+def _store_new(
+    tx: Transaction,
+    queues: Sequence[str],
+    jobs: Sequence[NewJob],
+    *,
+    depth_max: int | None,
+    tokens: Sequence[Tokens | None],
+    is_held: bool,
+) -> Sequence[int]:
+    """Stores jobs whose unique keys are free."""
+    places = _places(queues)
     found = parents.of(tx, jobs, depth_max)
     for queue, its in places.items():
         tx.queue(queue)
         if any((has := jobs[place].settings) and (has.group_id or has.limit_key) for place in its):
-            _begun_round(tx, queue)  # Before the first of them gets its turn, so that all count from one round.
+            turns.begun_round(tx, queue)  # Before the first of them gets its turn, so that all count from one round.
     for taken in tokens:
         _take_tokens(tx, taken)
+    if not jobs:
+        return ()
     keys = tx.allocate(len(jobs))
     for queue, its in places.items():
         its_keys = keys if len(places) == 1 else [keys[place] for place in its]
@@ -123,6 +184,19 @@ def store(
         _store_with_settings(tx, batch, is_held=is_held)
     _join(tx, keys, queues, jobs, found)
     return keys
+
+
+class PushUnique(Struct, frozen=True):
+    """A push that tells what it has done: gives the job of each push, and its outcome."""
+
+    push: Push
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> tuple[list[int], list[PushOutcome]]:
+        queue, jobs, depth_max = self.push.queue, self.push.jobs, self.push.depth_max
+        tokens = [_require_open(tx, queue, len(jobs))]
+        return store_unique(tx, [queue] * len(jobs), jobs, depth_max=depth_max, tokens=tokens)
 
 
 class Batch(NamedTuple):
@@ -177,7 +251,7 @@ def _store_plain(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequenc
 
 
 def _plain_rows(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob]) -> list[tuple[Any, ...]]:
-    rank = _own_turn(tx, queue)
+    rank = turns.own_turn(tx, queue)
     return [(key, queue, job.name, job.data_json, job.priority, rank) for key, job in zip(keys, jobs, strict=True)]
 
 
@@ -185,13 +259,13 @@ def _store_with_settings(tx: Transaction, batch: Batch, *, is_held: bool) -> Non
     queue = batch.queue
     rows, keyed_rows, tags = [], [], []
     no_key = "" if tx.queue(queue).limits & HAS_KEYS else None
-    turns: dict[Any, int] = {}
+    given: dict[Any, int] = {}
     stored: dict[int, list[int]] = {}
     for key, job, its_parents in zip(batch.keys, batch.jobs, batch.parents, strict=True):
         settings = job.settings
         if settings is None:
             continue
-        rank = _rank(tx, queue, key, job.priority, settings, turns)
+        rank = turns.rank(tx, queue, key, job.priority, settings, given)
         row, state = _row(tx, queue, key, job, settings, rank, _blocked_by(settings, its_parents, is_held))
         limit_key = no_key if settings.limit_key is None else settings.limit_key
         if limit_key is None:
@@ -285,45 +359,6 @@ def _join(
         insert.mark_parents(tx, list({parent for its_parents in found for parent in its_parents.states}))
     if skipped:
         flows.skip(tx, skipped)
-
-
-def _rank(tx: Transaction, queue: str, key: int, priority: int, settings: Settings, turns: dict[Any, int]) -> int:
-    """The place of a job among those of its queue and priority; the lower is pulled first.
-
-    lifo: −key, so the newest is first, and before all others. Groups take turns by
-    start-time fair queueing (Goyal, Vin, Cheng, 1996): each job of a group takes part in
-    a later round than the one before it; pulling a job of a round moves the queue's round up
-    to it. A job without a group counts as a group of its own. Limit keys are groups too, each of its
-    priority, so that a flood of one key delays the others by its turns only.
-    """
-    if settings.extras.lifo:
-        return -key
-    group_id, limit_key = settings.group_id, settings.limit_key
-    if group_id is None and limit_key is None:
-        return _own_turn(tx, queue)
-    group = (limit_key, priority) if group_id is None else group_id
-    if group not in turns:
-        begun = _begun_round(tx, queue)
-        if group_id is not None:
-            last = insert.last_rank(tx, queue, group_id)
-        else:
-            last = keyed.last_rank(tx, queue, str(limit_key), priority)
-        turns[group] = max(begun, last)
-    turns[group] += 1
-    return turns[group]
-
-
-def _begun_round(tx: Transaction, queue: str) -> int:
-    """The current round; the first group of a queue begins them, or jobs without a group would all go before it."""
-    if not tx.queue(queue).round:
-        claim.advance_round(tx, queue, 1)
-    return tx.queue(queue).round
-
-
-def _own_turn(tx: Transaction, queue: str) -> int:
-    """The next round; 0 as long as the queue has never seen a group."""
-    current = tx.queue(queue).round
-    return current + 1 if current else 0
 
 
 def _note(tx: Transaction, queue: str, state: int, keys: Sequence[int]) -> None:

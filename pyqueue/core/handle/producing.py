@@ -7,13 +7,14 @@ from typing import Any, TypeVar, Unpack
 
 from pyqueue.core import ids, validate
 from pyqueue.core.dag import resolve
-from pyqueue.core.engine.push import Push
+from pyqueue.core.engine.push import Push, PushUnique
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.handle.pushing import Pushing, asurrounded, surrounded
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import JobOptions
 from pyqueue.core.options import job_of_mapping, new_job
 from pyqueue.core.surround import giving_managers
+from pyqueue.core.uniqueness import PushOutcome, PushResult
 from pyqueue.core.validate import shown
 
 PushHook = TypeVar("PushHook", bound=Callable[[Pushing], Any])
@@ -47,7 +48,7 @@ class Producing:
 
         Raises:
             ValidationError: a name, the data or an option does not fit.
-            DuplicateKey: a live job of the queue holds the `unique_key`.
+            DuplicateKey: a live job of the queue holds the `unique_key` (see `unique_mode` for other answers).
             QueuePaused: the queue refuses pushes.
             StorageError: the database failed; nothing was stored.
         """
@@ -56,6 +57,28 @@ class Producing:
     async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
         """`push` for event loops: pushes of one tick share a transaction, and the loop never waits for the disk."""
         return (await self._astored(push_of(queue, name, data, options, self._depth_max)))[0]
+
+    def push_unique(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> PushResult:
+        """`push` that also tells what it has done: stored a job, replaced one, or ignored the push (`unique_mode`)."""
+        operation, outcomes = push_of(queue, name, data, options, self._depth_max), list[PushOutcome]()
+
+        def store(push: Push) -> list[str]:
+            keys, outcomes[:] = self._runtime.write(PushUnique(push))
+            return ids.to_texts(keys, self._runtime.store.salt)
+
+        [job_id] = surrounded(self._runtime.push_wraps, Pushing(operation), store)
+        return PushResult(job_id, outcomes[0])
+
+    async def apush_unique(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> PushResult:
+        """`push_unique` for event loops."""
+        operation, outcomes = push_of(queue, name, data, options, self._depth_max), list[PushOutcome]()
+
+        async def store(push: Push) -> list[str]:
+            keys, outcomes[:] = await self._runtime.awrite(PushUnique(push))
+            return ids.to_texts(keys, self._runtime.store.salt)
+
+        [job_id] = await asurrounded(self._runtime.push_wraps, Pushing(operation), store)
+        return PushResult(job_id, outcomes[0])
 
     def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Stores several jobs in one transaction, all or none; returns their ids in the same order.
