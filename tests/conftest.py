@@ -1,14 +1,27 @@
-"""Fixtures shared by all tests: a real SQLite file and a clock that moves when told to."""
+"""Fixtures shared by all tests: a real database of either kind, and a clock that moves when told to.
+
+What the engine does it does on both stores, so each test that takes `path` or `queue` runs once with a SQLite file
+and once with a schema of its own in a PostgreSQL. A test of what only one of them has says so:
+`@pytest.mark.sqlite("why")`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyqueue import PyQueue
 from pyqueue.testing import FakeClock
+from tests import postgres
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store_kind" in metafunc.fixturenames:
+        is_for_one = metafunc.definition.get_closest_marker("sqlite")
+        metafunc.parametrize("store_kind", ["sqlite"] if is_for_one else ["sqlite", "postgresql"], scope="function")
 
 
 @pytest.fixture
@@ -17,9 +30,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the test's queue is kept; the file does not exist yet."""
-    return tmp_path / "jobs.db"
+def path(store_kind: str, tmp_path: Path) -> Iterator[Any]:
+    """Where the test's queue is kept: a file that does not exist yet, or the URL of a schema that does not."""
+    if store_kind == "sqlite":
+        yield tmp_path / "jobs.db"
+    else:
+        with postgres.new_schema() as url:
+            yield url
 
 
 @pytest.fixture

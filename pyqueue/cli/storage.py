@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pyqueue.core.config import MEMORY, sqlite_path
+from pyqueue.core.config import MEMORY, is_postgres, sqlite_path
 from pyqueue.core.errors import ConfigError, PyQueueError, ValidationError
 from pyqueue.core.queue import PyQueue
 
@@ -23,7 +23,7 @@ def storage_option(command: F, *, required: bool = True) -> F:
         envvar="PYQUEUE_STORAGE",
         required=required,
         metavar="PATH",
-        help="The queue's file, or a URL such as sqlite:///jobs.db. Also taken from PYQUEUE_STORAGE.",
+        help="The queue's file, or a URL: sqlite:///jobs.db, postgresql://…. Also taken from PYQUEUE_STORAGE.",
     )
     return option(command)
 
@@ -35,6 +35,8 @@ def json_option(command: F) -> F:
 
 def open_queue(storage: str, *, creates: bool = False, durability: str = "power") -> PyQueue:
     """The queue of a command. Only commands that store something create a file that is not there."""
+    if is_postgres(storage):
+        return PyQueue(storage, durability=durability)
     path = sqlite_path(storage)
     if path == MEMORY:
         raise ConfigError("storage ':memory:' would be gone with this command; expected the path of a file.")

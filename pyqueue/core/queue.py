@@ -48,7 +48,7 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
         max_flow_depth: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`url`: a path, `sqlite:///relative.db` or `sqlite:////absolute.db`.
+        """`url`: a path, `sqlite:///relative.db`, `sqlite:////absolute.db`, or `postgresql://user@host/database`.
 
         `durability`: what an acknowledged change survives; "power" (a power failure) or
         "process" (`kill -9`; the last moments before a power failure may be lost).
@@ -61,16 +61,15 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
         Raises:
             ConfigError: the URL or the durability is none of these.
         """
-        self.path = config.sqlite_path(url)
         self._depth_max = (
             None if max_flow_depth is None else integer(max_flow_depth, "max_flow_depth", 0, limits.FLOW_DEPTH_MAX)
         )
+        checked_clock, logs = clock or SystemClock(), boolean(logs_events, "logs_events")
+        store = config.store_of(url, durability=config.durability(durability), clock=checked_clock, logs_events=logs)
+        self.path = store.path
         self._lease_ms = integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
         self._runtime = Runtime(
-            self.path,
-            durability=config.durability(durability),
-            clock=clock or SystemClock(),
-            logs_events=boolean(logs_events, "logs_events"),
+            store,
             sender=self,
         )
         self.tasks = Tasks(self)

@@ -14,6 +14,7 @@ import pytest
 from pyqueue import Job, JobState, PyQueue
 from pyqueue.core.errors import DuplicateKey, JobNotFound, QueueClosed, WaitTimeout
 from pyqueue.testing import FakeClock
+from tests.writers import all_writers_taken
 
 # Blocks on purpose (a worker, a thread), or is made for a place where there is no loop.
 SYNC_ONLY = {
@@ -140,7 +141,7 @@ def test_a_loop_that_closes_before_the_commit_harms_nobody(path: Path) -> None:
             await asyncio.sleep(0)
             task.cancel()
 
-        with queue._runtime.store.lock:
+        with all_writers_taken(queue):
             asyncio.run(leave_behind())
 
         assert queue.push("q", "after")
@@ -168,7 +169,7 @@ def test_a_job_pulled_for_a_cancelled_task_is_given_back(path: Path) -> None:
             await queue.apush_many("q", [{"name": "n"}] * 20)
             for _ in range(20):
                 task = asyncio.create_task(queue.apull("q"))
-                with queue._runtime.store.lock:
+                with all_writers_taken(queue):
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
                 await asyncio.sleep(0)

@@ -12,6 +12,8 @@ import pyqueue.core.store.checkpoint as checkpoint
 from pyqueue import PyQueue
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.sqlite("its write-ahead log")
+
 
 def test_the_log_is_bounded_under_constant_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "_COMMITS", 50)

@@ -51,6 +51,7 @@ def test_a_closed_handle_refuses_every_call(path: Path, call: str) -> None:
     assert not [thread.name for thread in threading.enumerate() if thread.name == "pyqueue-housekeeping"]
 
 
+@pytest.mark.sqlite("files")
 def test_a_handle_that_was_never_used_leaves_no_file(path: Path) -> None:
     with PyQueue(path):
         pass
@@ -58,6 +59,7 @@ def test_a_handle_that_was_never_used_leaves_no_file(path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.sqlite("files")
 def test_close_leaves_one_file_with_everything_in_it(path: Path) -> None:
     with PyQueue(path) as queue:
         job_id = queue.push("q", "n")
@@ -175,6 +177,7 @@ def test_a_waiting_pull_in_memory_is_woken() -> None:
         assert [job.name for job in queue.pull("q", wait_ms=10_000)] == ["n"]
 
 
+@pytest.mark.sqlite("paths")
 @pytest.mark.parametrize("form", ["{}", "sqlite:///{}", "relative"])
 def test_the_forms_of_a_path_name_the_same_file(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.chdir(path.parent)

@@ -30,6 +30,7 @@ def _unfold_all(path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.sqlite("looks into the file")
 def test_events_are_added_up_every_few_hundred(path: Path) -> None:
     with PyQueue(path) as queue:
         for number in range(FOLD_EVERY + 10):
@@ -41,6 +42,7 @@ def test_events_are_added_up_every_few_hundred(path: Path) -> None:
     assert_sound(path)
 
 
+@pytest.mark.sqlite("looks into the file")
 def test_a_batch_of_changes_may_step_over_the_moment_of_adding_up(path: Path) -> None:
     with PyQueue(path) as queue:
         names = [f"q{number}" for number in range(20)]
@@ -57,6 +59,7 @@ def test_a_batch_of_changes_may_step_over_the_moment_of_adding_up(path: Path) ->
     assert_sound(path)
 
 
+@pytest.mark.sqlite("looks into the file")
 @pytest.mark.parametrize("first_logs", [True, False])
 def test_handles_that_log_and_that_do_not_count_the_same_jobs(path: Path, first_logs: bool) -> None:
     with PyQueue(path, logs_events=first_logs) as one, PyQueue(path, logs_events=not first_logs) as other:
@@ -72,6 +75,7 @@ def test_handles_that_log_and_that_do_not_count_the_same_jobs(path: Path, first_
     assert_sound(path)
 
 
+@pytest.mark.sqlite("looks into the file")
 def test_forgetting_events_loses_no_count(path: Path) -> None:
     with PyQueue(path) as queue:
         for _ in range(5):
@@ -88,6 +92,7 @@ def test_forgetting_events_loses_no_count(path: Path) -> None:
     assert_sound(path)
 
 
+@pytest.mark.sqlite("files of earlier schemas")
 def test_a_file_of_the_schema_before_keeps_its_counts(path: Path) -> None:
     connection = sqlite3.connect(path)
     with connection:  # As it was when every transaction kept the counts.

@@ -43,6 +43,7 @@ def test_what_another_process_did_is_read_too_in_the_order_of_commits(path: Path
     assert [change.event for change in changes] == [Event.PUSH] * 3 + [Event.PULL] * 3 + [Event.ACK] * 3
 
 
+@pytest.mark.sqlite("looks into the file")
 def test_a_batch_is_one_row_and_every_job_of_it_is_told(queue: PyQueue, path: Path) -> None:
     start = queue.events()
     ids = queue.push_many("q", [{"name": "n", "priority": number % 3} for number in range(200)])
@@ -124,6 +125,7 @@ def test_the_log_can_be_switched_off(path: Path) -> None:
         assert queue.events().position == 0
 
 
+@pytest.mark.sqlite("a sqlite3 connection")
 def test_a_joined_push_is_logged_with_the_callers_commit(path: Path) -> None:
     with PyQueue(path) as queue:
         start = queue.events()
@@ -154,5 +156,6 @@ def test_readers_beside_writers_miss_nothing(path: Path) -> None:
         for thread in threads:
             thread.join()
 
-    assert seen == sorted(seen), "ids and positions grow together"
-    assert set(seen) == set(pushed)
+    assert sorted(seen) == sorted(pushed)
+    if isinstance(path, Path):  # On PostgreSQL pushes go on side by side, and their commits come in any order.
+        assert seen == sorted(seen), "ids and positions grow together"

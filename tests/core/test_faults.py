@@ -23,6 +23,8 @@ from pyqueue.core.errors import (
 )
 from pyqueue.core.store import connection
 
+pytestmark = pytest.mark.sqlite("faults of files and disks")
+
 
 def run_program(program: str, *arguments: object) -> str:
     """Runs a program in a process of its own; gives what it printed."""

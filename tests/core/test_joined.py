@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 from pyqueue import JobState, PyQueue
 from pyqueue.core.errors import ConfigError, DuplicateKey
 
+pytestmark = pytest.mark.sqlite("connections to a file; PostgreSQL has tests/postgres/test_joined.py")
+
 ORDER = "INSERT INTO orders (item) VALUES ('tea')"
 
 

@@ -17,6 +17,8 @@ from pyqueue.core.engine.processes import HOUSEKEEPING, Lead, Resign, may_lead
 from pyqueue.testing import FakeClock
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.sqlite("looks into the file; PostgreSQL has tests/postgres/test_processes.py")
+
 
 @pytest.fixture
 def holders(path: Path) -> Iterator[sqlite3.Connection]:

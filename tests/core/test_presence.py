@@ -97,6 +97,7 @@ def test_a_worker_that_is_not_heard_of_is_forgotten_and_listed_again_when_it_is(
     assert [info.seen_at for info in queue.workers()] == [clock.now]
 
 
+@pytest.mark.sqlite("looks into the file")
 def test_the_rows_of_dead_workers_do_not_pile_up(queue: PyQueue, clock: FakeClock, path: Path) -> None:
     queue.beat([], lease_ms=1_000, presence=PRESENCE)
     clock.advance(seconds=31)

@@ -184,6 +184,7 @@ def test_a_refused_push_is_not_announced(queue: PyQueue, error: type[PyQueueErro
     assert seen == []
 
 
+@pytest.mark.sqlite("a sqlite3 connection")
 def test_a_rolled_back_transaction_is_not_announced(queue: PyQueue, path: Path) -> None:
     queue.push("q", "n")
     with recording(queue) as seen:

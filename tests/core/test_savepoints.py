@@ -20,6 +20,8 @@ from pyqueue.core.errors import DuplicateKey, QueueClosed, SchemaTooNew, Storage
 from pyqueue.core.signals import JobChange
 from pyqueue.testing import FakeClock
 
+pytestmark = pytest.mark.sqlite("the transactions of sqlite3; PostgreSQL has tests/postgres/test_joined.py")
+
 
 @pytest.fixture
 def pushed(queue: PyQueue) -> Iterator[list[str]]:

@@ -15,6 +15,8 @@ from pyqueue import JobState, PyQueue
 from pyqueue.core.errors import StorageCorrupt, StorageError
 from tests.core.test_faults import run_program
 
+pytestmark = pytest.mark.sqlite("files, folders and disks")
+
 # Permissions do not stop root, so as root the programs below go on as somebody else.
 AS_ANOTHER_USER = """
     import asyncio, os, resource, signal, sys

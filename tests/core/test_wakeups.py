@@ -37,6 +37,7 @@ def ports(path: Path) -> list[int]:
     return found
 
 
+@pytest.mark.sqlite("looks into the file")
 def test_a_process_that_waits_leaves_its_port_and_takes_it_back(path: Path) -> None:
     with PyQueue(path) as queue:
         queue.stats("q")
@@ -48,6 +49,7 @@ def test_a_process_that_waits_leaves_its_port_and_takes_it_back(path: Path) -> N
     assert ports(path) == []
 
 
+@pytest.mark.sqlite("datagrams")
 def test_another_handle_is_woken_by_a_datagram_without_a_poll(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyqueue.core.store.wakeup as wakeup
 
@@ -60,8 +62,9 @@ def test_another_handle_is_woken_by_a_datagram_without_a_poll(path: Path, monkey
             eventually(lambda: came, seconds=5)
 
 
+@pytest.mark.sqlite("datagrams")
 def test_a_lost_datagram_costs_no_more_than_a_poll(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bell.Bell, "ring", lambda self, ports: None)
+    monkeypatch.setattr(bell.LoopbackBell, "ring", lambda self, ports: None)
     with PyQueue(path) as worker, PyQueue(path) as web:
         web.stats("q")
         with waiting(worker) as came:
@@ -69,6 +72,7 @@ def test_a_lost_datagram_costs_no_more_than_a_poll(path: Path, monkeypatch: pyte
             eventually(lambda: came, seconds=5)
 
 
+@pytest.mark.sqlite("datagrams")
 def test_a_process_without_a_loopback_interface_polls(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bell, "_HOST", "203.0.113.1")
     with PyQueue(path) as worker, PyQueue(path) as web:
@@ -79,6 +83,7 @@ def test_a_process_without_a_loopback_interface_polls(path: Path, monkeypatch: p
             eventually(lambda: came, seconds=5)
 
 
+@pytest.mark.sqlite("datagrams")
 def test_forged_datagrams_change_nothing(path: Path) -> None:
     with PyQueue(path) as queue:
         with waiting(queue, wait_ms=300) as came, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
@@ -90,6 +95,7 @@ def test_forged_datagrams_change_nothing(path: Path) -> None:
         assert len(queue.pull("q")) == 1
 
 
+@pytest.mark.sqlite("looks into the file")
 def test_the_address_of_a_process_that_died_is_forgotten_in_time(path: Path) -> None:
     with PyQueue(path) as queue:
         queue.stats("q")

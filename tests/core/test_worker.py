@@ -223,6 +223,7 @@ def test_jobs_claimed_ahead_are_given_back_when_one_before_them_is_slow(path: Pa
         eventually(lambda: queue.stats("q").completed == 71)
 
 
+@pytest.mark.sqlite("a lock on the file")
 def test_database_trouble_is_waited_out(path: Path, queue: PyQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     from pyqueue.core.store import connection
 

@@ -77,6 +77,7 @@ def _hold_long_reads(path: Path, done: threading.Event) -> None:
         connection.close()
 
 
+@pytest.mark.sqlite("the file lock")
 def test_many_processes_share_one_file_without_a_locked_error(path: Path) -> None:
     _run_all(path, processes=4, seconds=3)
 

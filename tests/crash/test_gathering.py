@@ -23,6 +23,7 @@ from pyqueue.testing import FakeClock
 from tests.crash.faults import Dump, Fault, FaultyDatabase, armed, assert_sound, disk_error, disk_full, dump
 from tests.crash.scenarios import Prepared, prepare
 from tests.waiting import eventually
+from tests.writers import all_writers_taken
 
 
 class WritesAndFails:
@@ -128,6 +129,7 @@ def test_a_disk_error_in_a_group_undoes_exactly_what_was_not_acknowledged(
     assert number > 10, "nothing was ever made to fail"
 
 
+@pytest.mark.sqlite("faults of its statements")
 def test_threads_that_share_a_failed_group_are_all_told(path: Path) -> None:
     for number in count(1):
         with _open(path) as queue:
@@ -175,6 +177,7 @@ def test_trouble_after_the_commit_does_not_make_it_a_failure(path: Path, monkeyp
         assert {job.id for job in queue.list_jobs().jobs} == set(ids)
 
 
+@pytest.mark.sqlite("faults of its statements")
 def test_a_broken_rule_is_named_to_the_one_who_broke_it(path: Path) -> None:
     with _open(path) as queue:
         queue.push("q", "first")
@@ -216,7 +219,7 @@ def test_a_lone_caller_after_a_crowd_commits_on_his_own_thread_again(tmp_path: P
         committer = queue._runtime._committer
         threads = [threading.Thread(target=queue.push, args=("q", "n")) for _ in range(3)]
         queue.stats("q")
-        with queue._runtime.store.lock:
+        with all_writers_taken(queue):
             for thread in threads:
                 thread.start()
             eventually(lambda: len(committer._pending) == 3)
@@ -261,7 +264,7 @@ def _push_from_threads(queue: PyQueue, names: Sequence[str], fault: Fault) -> li
 
     threads = [threading.Thread(target=push, args=(name,)) for name in names]
     with ExitStack() as stack:
-        with queue._runtime.store.lock:
+        with all_writers_taken(queue):
             for thread in threads:
                 thread.start()
             eventually(lambda: len(queue._runtime._committer._pending) == len(names))

@@ -12,6 +12,8 @@ from pyqueue import PyQueue
 from pyqueue.core.store import claim, flows, insert, keyed, lease, limits, migrations, queues, schedules
 from pyqueue.core.store.models import MODELS
 
+pytestmark = pytest.mark.sqlite("the schema of a file; PostgreSQL has tests/postgres/test_schema.py")
+
 
 @pytest.fixture
 def connection(path: Path) -> sqlite3.Connection:

@@ -13,8 +13,8 @@ from pyqueue.core.handle.pushing import Pushing, surrounded
 from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, JobOptions
-from pyqueue.core.store.joined import JoinedTransaction
 from pyqueue.core.store.operation import Operation
+from pyqueue.core.store.store import Joined
 
 R = TypeVar("R")
 
@@ -30,7 +30,7 @@ class BoundQueue:
     and no signals are sent.
     """
 
-    def __init__(self, runtime: Runtime, transaction: JoinedTransaction, depth_max: int | None) -> None:
+    def __init__(self, runtime: Runtime, transaction: Joined, depth_max: int | None) -> None:
         self._runtime, self._depth_max = runtime, depth_max
         self._transaction = transaction
 
@@ -67,4 +67,4 @@ class BoundQueue:
 
 def bind(runtime: Runtime, connection: Any, depth_max: int | None) -> BoundQueue:
     """The queue on the caller's connection."""
-    return BoundQueue(runtime, JoinedTransaction(runtime.store, connection), depth_max)
+    return BoundQueue(runtime, runtime.store.join(connection), depth_max)

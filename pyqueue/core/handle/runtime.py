@@ -16,7 +16,7 @@ from pyqueue.core.states import COMPLETED
 from pyqueue.core.store import fork
 from pyqueue.core.store.committer import Committer
 from pyqueue.core.store.operation import Operation
-from pyqueue.core.store.sqlite import Durability, SqliteStore
+from pyqueue.core.store.store import Bell, Store
 from pyqueue.core.store.transaction import Effects, Transaction
 from pyqueue.core.store.wakeup import LISTEN_SECONDS, Wakeups, job_topic
 
@@ -34,9 +34,9 @@ _ALL_WAITERS = 1_000_000
 class Runtime:
     """Runs operations and queries, for threads and for event loops."""
 
-    def __init__(self, path: str, *, durability: Durability, clock: Clock, logs_events: bool, sender: Any) -> None:
-        self.clock = clock
-        self.store = SqliteStore(path, durability=durability, clock=clock, logs_events=logs_events)
+    def __init__(self, store: Store, *, sender: Any) -> None:
+        self.clock: Clock = store.clock
+        self.store = store
         self.wakeups = Wakeups(self)
         self.announcer = Announcer(sender)
         self._committer = Committer(self.store, self.after_commit)
@@ -135,6 +135,10 @@ class Runtime:
     def unregister(self, port: int) -> None:
         """Takes the port back."""
         self.write(GoDeaf(port))
+
+    def new_bell(self) -> Bell:
+        """How this process wakes others, and is woken."""
+        return self.store.new_bell()
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""

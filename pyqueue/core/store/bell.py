@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 
 
-class Bell:
+class LoopbackBell:
     """Sends and receives wake-ups. Without a loopback interface it does nothing, and polling has to do."""
 
     def __init__(self) -> None:

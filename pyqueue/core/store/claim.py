@@ -144,7 +144,8 @@ def advance_round(tx: Transaction, queue: str, to_round: int) -> None:
 
 def look(tx: Transaction, queues: Sequence[str]) -> tuple[bool, int | None]:
     """Whether a job of these queues is waiting, and when the next delay of any queue ends. Reads only."""
-    is_ready, due_us = tx.row(with_marks(_LOOK, len(queues)), queues)
+    names = queues or ("",)  # No queue is called so, and PostgreSQL knows no empty list.
+    is_ready, due_us = tx.row(with_marks(_LOOK, len(names)), names)
     return bool(is_ready), due_us
 
 

@@ -1,10 +1,10 @@
-"""The one writer of a process: gathers what threads and event loops submit, and commits it together.
+"""The writes of a process: gathers what threads and event loops submit, and commits it together.
 
-SQLite has one writer, and a commit that survives power loss waits for the disk. So writes
+A commit that survives power loss waits for the disk, and SQLite has one writer. So writes
 that meet share a transaction: a hundred threads that push at the same time pay for one sync.
 
-* A lone caller commits on its own thread: no hop, no wait.
-* Callers that find the writer busy leave a ticket. The commit thread takes all tickets there
+* A lone caller commits on its own thread: no hop, no wait. PostgreSQL has more than one writer for such.
+* Callers that find the writers busy leave a ticket. The commit thread takes all tickets there
   are and commits them as one group. It is started when first needed and ends when idle.
 * Event loops hand over once per tick all that their tasks have submitted; they never wait
   for the disk, for a lock, or for a thread pool that other code could fill.
@@ -24,9 +24,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyqueue.core.errors import PyQueueError, QueueClosed, StorageError
-from pyqueue.core.store.connection import DATABASE_ERRORS
 from pyqueue.core.store.operation import Operation
-from pyqueue.core.store.sqlite import SqliteStore
+from pyqueue.core.store.store import Store, Writer
 from pyqueue.core.store.transaction import Effects, Transaction
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class _Ticket:
 class Committer:
     """Runs operations in write transactions of a store; `after_commit` is told what each group has changed."""
 
-    def __init__(self, store: SqliteStore, after_commit: Callable[[Effects], None]) -> None:
+    def __init__(self, store: Store, after_commit: Callable[[Effects], None]) -> None:
         self._store = store
         self._after_commit = after_commit
         self._is_closed = False
@@ -97,12 +96,14 @@ class Committer:
         self._require_open()
         # Whoever waits already goes first: a stream of lone callers must not overtake the group. And while callers
         # meet, none of them commits alone, or every other group would be one of one.
-        if not self._pending and not self._is_gathering and self._store.lock.acquire(blocking=False):
-            try:
-                self._require_open()  # Again: `close` may have passed before the lock was ours.
-                return self._run_alone(operation)
-            finally:
-                self._store.lock.release()
+        if not self._pending and not self._is_gathering:
+            writer = self._store.take_writer(waits=False)
+            if writer is not None:
+                try:
+                    self._require_open()  # Again: `close` may have passed before the writer was ours.
+                    return self._run_alone(writer, operation)
+                finally:
+                    self._store.give_back(writer)
         ticket = _Ticket(operation)
         ticket.done = threading.Lock()
         ticket.done.acquire()
@@ -205,14 +206,21 @@ class Committer:
                         return
             self._work.clear()
             while self._pending:
-                with self._store.lock:
-                    group = self._take_group()
-                    # A group of one is no crowd: its caller may commit by himself again.
-                    self._is_gathering = len(group) > 1
-                    try:
-                        self._commit(group)
-                    finally:
-                        self._deliver(group)
+                writer = self._store.take_writer(waits=True)
+                assert writer is not None
+                try:
+                    self._serve_group(writer)
+                finally:
+                    self._store.give_back(writer)
+
+    def _serve_group(self, writer: Writer) -> None:
+        group = self._take_group()
+        # A group of one is no crowd: its caller may commit by himself again.
+        self._is_gathering = len(group) > 1
+        try:
+            self._commit(writer, group)
+        finally:
+            self._deliver(group)
 
     def _take_group(self) -> list[_Ticket]:
         with self._mutex:
@@ -235,28 +243,38 @@ class Committer:
                 loop, future = self._waiting_for_room.popleft()
                 _call(loop, _wake, future)
 
-    # --- committing: the caller holds the lock of the store -------------------------------------
+    # --- committing -------------------------------------------------------------------------------
 
-    def _run_alone(self, operation: Operation[R]) -> R:
+    def _run_alone(self, writer: Writer, operation: Operation[R]) -> R:
         """One operation in a transaction of its own."""
-        try:
-            transaction = self._store.begin(durable=operation.durable)
-            result = operation.run(transaction)
-            self._store.commit(transaction)
-        except BaseException as error:
-            self._store.rollback()
-            if isinstance(error, DATABASE_ERRORS):
-                raise self._store.translated(error) from error
-            raise
+        attempt = 1
+        while True:
+            try:
+                transaction = writer.begin(durable=operation.durable)
+                result = operation.run(transaction)
+                writer.commit(transaction)
+                break
+            except Exception as error:
+                writer.rollback()
+                if self._store.may_repeat(error, attempt):
+                    attempt += 1
+                    continue
+                translated = self._store.translated(error)
+                if translated is error:
+                    raise
+                raise translated from error
+            except BaseException:
+                writer.rollback()
+                raise
         self._follow_up(transaction.effects)
         return result
 
-    def _commit(self, group: Sequence[_Ticket]) -> None:
+    def _commit(self, writer: Writer, group: Sequence[_Ticket]) -> None:
         """Runs the group in one transaction; leaves a result or an error on each ticket."""
         try:
-            effects = self._attempt(group, _run_together)
+            effects = self._attempt(writer, group, _run_together)
             if effects is None:
-                effects = self._attempt(group, _run_guarded)
+                effects = self._attempt(writer, group, _run_guarded)
         except BaseException as error:
             for ticket in group:
                 ticket.error = self._store.translated(error) if isinstance(error, Exception) else error
@@ -276,26 +294,30 @@ class Committer:
             log.exception("what was committed could not be told to those who wait for it")
 
     def _attempt(
-        self, group: Sequence[_Ticket], run: Callable[[SqliteStore, Transaction, Sequence[_Ticket]], bool]
+        self, writer: Writer, group: Sequence[_Ticket], run: Callable[[Writer, Transaction, Sequence[_Ticket]], bool]
     ) -> Effects | None:
         """One transaction over the group; None if it must be repeated with savepoints."""
-        transaction = self._store.begin(durable=any(ticket.operation.durable for ticket in group))
-        try:
-            if not run(self._store, transaction, group):
-                self._store.rollback()
-                return None
-            self._store.commit(transaction)
-        except BaseException:
-            self._store.rollback()
-            raise
-        return transaction.effects
+        attempt = 1
+        while True:
+            try:
+                transaction = writer.begin(durable=any(ticket.operation.durable for ticket in group))
+                if not run(writer, transaction, group):
+                    writer.rollback()
+                    return None
+                writer.commit(transaction)
+                return transaction.effects
+            except BaseException as error:
+                writer.rollback()
+                if not self._store.may_repeat(error, attempt):
+                    raise
+                attempt += 1
 
 
-def _run_together(store: SqliteStore, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
+def _run_together(writer: Writer, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
     """The quick way, without savepoints; False if an operation failed after it had written something."""
     for key, neighbours in groupby(group, key=_merge_key):
         tickets = list(neighbours)
-        before = store.changes_so_far()
+        before = writer.changes_so_far()
         effects, transaction.effects = transaction.effects, transaction.no_effects()
         try:
             if len(tickets) > 1:
@@ -307,7 +329,7 @@ def _run_together(store: SqliteStore, transaction: Transaction, group: Sequence[
         except Exception as error:
             if len(group) == 1:
                 raise
-            if not isinstance(error, PyQueueError) or len(tickets) > 1 or store.changes_so_far() != before:
+            if not isinstance(error, PyQueueError) or len(tickets) > 1 or writer.changes_so_far() != before:
                 return False
             tickets[0].error = error
         else:
@@ -330,7 +352,7 @@ def _note_outcomes(tickets: Sequence[_Ticket], outcomes: Sequence[Any]) -> None:
             ticket.result = outcome
 
 
-def _run_guarded(store: SqliteStore, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
+def _run_guarded(_: Writer, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
     """The careful way: a savepoint around each operation, so that a failing one is undone alone."""
     for ticket in group:
         ticket.error = None

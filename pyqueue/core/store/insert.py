@@ -46,7 +46,9 @@ _HELD_KEYS: Final = """
     SELECT unique_key, id FROM pyqueue_job
     WHERE queue = ? AND unique_key IN ({marks}) AND unique_key IS NOT NULL AND state < 4
 """
-_PARENT_STATES: Final = "SELECT id, state FROM pyqueue_job WHERE id IN ({marks}) /*pg ORDER BY id FOR UPDATE*/"
+_STATES: Final = "SELECT id, state FROM pyqueue_job WHERE id IN ({marks})"
+# On PostgreSQL a parent must not end between this look and the child's arrival.
+_PARENT_STATES: Final = _STATES + " /*pg ORDER BY id FOR UPDATE*/"
 
 _MARK_PARENTS: Final = f"""
     UPDATE pyqueue_job SET on_finish = on_finish | {HAS_CHILDREN} WHERE id IN ({{marks}}) AND state <> 4
@@ -107,12 +109,21 @@ def held_unique_keys(tx: Transaction, queue: str, unique_keys: Sequence[str]) ->
     return held
 
 
-def parent_states(tx: Transaction, keys: Sequence[int]) -> dict[int, int]:
+def states(tx: Transaction, keys: Sequence[int]) -> dict[int, int]:
     """The states of the jobs among `keys` that exist."""
-    states: dict[int, int] = {}
+    return _states(tx, _STATES, keys)
+
+
+def parent_states(tx: Transaction, keys: Sequence[int]) -> dict[int, int]:
+    """`states` of jobs that are about to get children, which keep theirs until the end of the transaction."""
+    return _states(tx, _PARENT_STATES, keys)
+
+
+def _states(tx: Transaction, sql: str, keys: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
     for chunk in padded_chunks(keys):
-        states.update(tx.rows(with_marks(_PARENT_STATES, len(chunk)), chunk))
-    return states
+        found.update(tx.rows(with_marks(sql, len(chunk)), chunk))
+    return found
 
 
 def last_rank(tx: Transaction, queue: str, group_id: str) -> int:

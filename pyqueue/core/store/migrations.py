@@ -1,15 +1,20 @@
 """The schema, as ordered steps. A database knows how far it has come; a newer one is refused.
 
+A table is written once, for SQLite; `dialect.ddl_for_postgres` turns its types into those of PostgreSQL. What is
+needed there beyond it stands in the step's `postgres`.
+
 A step, once released, is never edited: what it did is in people's files. Each runs
 inside the transaction that also records it, so a crash leaves the step done or not begun.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pyqueue.core import ids
 from pyqueue.core.errors import SchemaTooNew
+from pyqueue.core.store.dialect import ddl_for_postgres
 from pyqueue.core.store.executor import Executor
 
 
@@ -18,6 +23,7 @@ class Step(NamedTuple):
 
     name: str
     statements: tuple[str, ...]
+    postgres: tuple[str, ...] = ()
 
 
 # Integer times are microseconds since the epoch, UTC. All secondary indexes of the job
@@ -314,6 +320,16 @@ _SCHEDULES: Final = (
     """,
 )
 
+# Keys and positions come from sequences, since transactions run side by side (`store.postgres`, `store.positions`).
+# The index of waiting jobs ends with the key by name, which on SQLite ends every index.
+_ON_POSTGRES: Final = (
+    "CREATE SEQUENCE pyqueue_key",
+    "CREATE SEQUENCE pyqueue_position MINVALUE 0",
+    "SELECT setval('pyqueue_position', 0)",
+    "DROP INDEX pyqueue_job_ready",
+    "CREATE INDEX pyqueue_job_ready ON pyqueue_job (queue, priority DESC, rank, id) WHERE state = 0",
+)
+
 STEPS: Final = (
     Step("jobs and queues", _TABLES),
     Step("processes", _PROCESSES),
@@ -323,8 +339,14 @@ STEPS: Final = (
     Step("limits", _LIMITS),
     Step("flows", _FLOWS),
     Step("schedules", _SCHEDULES),
+    Step("sequences", (), _ON_POSTGRES),
 )
 
+SALT: Final = "SELECT value FROM pyqueue_meta WHERE key = 'salt'"
+_HAS_META: Final = """
+    SELECT 1 /*lite*/FROM sqlite_master WHERE type = 'table' AND name = 'pyqueue_meta'/*pg
+        WHERE to_regclass('pyqueue_meta') IS NOT NULL*/
+"""
 _SET_META: Final = (
     "INSERT INTO pyqueue_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
@@ -336,8 +358,7 @@ def version_of(db: Executor) -> int:
     Raises:
         SchemaTooNew: more than this version of pyqueue knows.
     """
-    has_meta = db.execute_sql("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pyqueue_meta'").fetchone()
-    if has_meta is None:
+    if db.execute_sql(_HAS_META).fetchone() is None:
         return 0
     row = db.execute_sql("SELECT value FROM pyqueue_meta WHERE key = 'schema_version'").fetchone()
     version = 0 if row is None else int(row[0])
@@ -349,11 +370,11 @@ def version_of(db: Executor) -> int:
     return version
 
 
-def apply(db: Executor) -> None:
+def apply(db: Executor, *, on_postgres: bool = False) -> None:
     """Takes the database to the newest version. Call it inside a transaction that holds the write lock."""
     version = version_of(db)
     for number, step in enumerate(STEPS[version:], start=version + 1):
-        for statement in step.statements:
+        for statement in statements_of(step, on_postgres=on_postgres):
             db.execute_sql(statement)
         db.execute_sql(_SET_META, ("schema_version", number))
     if version == 0:
@@ -361,6 +382,11 @@ def apply(db: Executor) -> None:
         db.execute_sql(_SET_META, ("last_deleted", 0))
 
 
+def statements_of(step: Step, *, on_postgres: bool) -> Sequence[str]:
+    """The DDL of a step."""
+    return [*map(ddl_for_postgres, step.statements), *step.postgres] if on_postgres else step.statements
+
+
 def salt_of(db: Executor) -> int:
     """The salt in the ids of this database."""
-    return int(db.execute_sql("SELECT value FROM pyqueue_meta WHERE key = 'salt'").fetchone()[0])
+    return int(db.execute_sql(SALT).fetchone()[0])

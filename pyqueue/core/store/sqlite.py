@@ -7,17 +7,19 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from pyqueue.core.clock import Clock
 from pyqueue.core.errors import PyQueueError, QueueClosed, StorageCorrupt, StorageError, StorageReadOnly
 from pyqueue.core.store import effects, migrations
+from pyqueue.core.store.bell import LoopbackBell
 from pyqueue.core.store.checkpoint import Checkpointer
 from pyqueue.core.store.connection import DATABASE_ERRORS, Connection, meaning_of
+from pyqueue.core.store.joined import JoinedTransaction
+from pyqueue.core.store.store import Durability, Writer
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.core.store.uses import Uses
 
-Durability = Literal["power", "process"]
 R = TypeVar("R")
 
 SQLITE_VERSION_MIN: Final = (3, 35, 0)  # RETURNING
@@ -64,7 +66,15 @@ class SqliteStore:
         assert self._salt is not None
         return self._salt
 
-    # --- writing: the caller holds `lock` ----------------------------------------------------
+    # --- writing: the store is its own one writer, for whoever holds `lock` --------------------
+
+    def take_writer(self, *, waits: bool) -> SqliteStore | None:
+        """The writer for the caller alone; None if it is taken and he does not wait."""
+        return self if self.lock.acquire(blocking=waits) else None
+
+    def give_back(self, _: Writer) -> None:
+        """Lets the next one have it."""
+        self.lock.release()
 
     def begin(self, *, durable: bool) -> Transaction:
         """Opens a write transaction. Only `durable` ones need survive a power failure."""
@@ -102,6 +112,10 @@ class SqliteStore:
     def translated(self, error: Exception) -> Exception:
         """The error of ours that tells what a database error means; others are handed back."""
         return self._translated(error) if isinstance(error, DATABASE_ERRORS) else error
+
+    def may_repeat(self, _: BaseException, __: int) -> bool:
+        """Never: the wait for other writers is behind whoever holds the write lock."""
+        return False
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -156,6 +170,14 @@ class SqliteStore:
         except DATABASE_ERRORS as error:
             self._watch = None
             raise self._translated(error) from error
+
+    def new_bell(self) -> LoopbackBell:
+        """Datagrams: whoever uses the file is on this machine."""
+        return LoopbackBell()
+
+    def join(self, connection: Any) -> JoinedTransaction:
+        """The caller's transaction on this file."""
+        return JoinedTransaction(self, connection)
 
     # --- opening and closing ------------------------------------------------------------------
 

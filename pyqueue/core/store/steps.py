@@ -17,7 +17,7 @@ _COUNT: Final = "SELECT count(*) FROM pyqueue_step WHERE job_id = ?"
 # Active and still ours: the statement that holds the run while a step is added to it.
 _HOLD: Final = """
     UPDATE pyqueue_job SET updated_at = ?
-    WHERE id = ? AND state = 3 AND (? IS NULL OR lease_token = ?)
+    WHERE id = ? AND state = 3 AND lease_token = coalesce(?, lease_token)
     RETURNING id
 """
 
@@ -31,7 +31,7 @@ _KEEP: Final = """
 
 def hold(tx: Transaction, key: int, lease: int | None) -> bool:
     """Whether the run goes on and is the caller's, until the end of this transaction."""
-    return tx.row(_HOLD, (tx.now_us, key, lease, lease)) is not None
+    return tx.row(_HOLD, (tx.now_us, key, lease)) is not None
 
 
 def keep(tx: Transaction, key: int, name: str, result: str) -> str:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from pyqueue.core.errors import PyQueueError
-from pyqueue.core.store.bell import Bell
+from pyqueue.core.store.store import Bell
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class Registry(Protocol):
 
     def data_version(self) -> int: ...
 
+    def new_bell(self) -> Bell: ...
+
 
 class Wakeups:
     """The waiters of a process, and the thread that hears from other processes while anyone waits."""
@@ -70,7 +72,7 @@ class Wakeups:
         self._mutex = threading.Lock()
         self._waiters: dict[Waiter, None] = {}
         self._watcher: threading.Thread | None = None
-        self._bell = Bell()
+        self._bell: Bell = self._registry.new_bell()
         self._is_closed = False
 
     def add(self, waiter: Waiter) -> None:
@@ -94,13 +96,13 @@ class Wakeups:
         watcher, port = self._watcher, self._bell.port
         if watcher is not None and watcher is not threading.current_thread():
             if port is not None:
-                self._bell.ring((port,))
+                self._bell.ring([port])
             watcher.join()
 
     def ring(self, ports: Iterable[int]) -> None:
         """Wakes other processes."""
         own = self._bell.port
-        self._bell.ring(port for port in ports if port != own)
+        self._bell.ring([port for port in ports if port != own])
 
     @property
     def is_anyone_waiting(self) -> bool:
@@ -173,8 +175,10 @@ class Wakeups:
         renewed_at = -LISTEN_SECONDS
 
         def renew() -> None:
-            nonlocal renewed_at
+            nonlocal renewed_at, port
             now = time.monotonic()
+            if self._bell.port != port:  # It had to listen anew.
+                port, renewed_at = self._bell.port, -LISTEN_SECONDS
             if port is not None and now - renewed_at > LISTEN_SECONDS / 2:
                 self._registry.register(port)
                 renewed_at = now

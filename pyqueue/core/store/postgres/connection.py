@@ -1,0 +1,115 @@
+"""One connection to PostgreSQL: opened by psycopg, with its settings, its transactions and its statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import RawCursor, pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.string import TextLoader
+
+from pyqueue.core.store.dialect import for_postgres
+
+# A statement of ours takes milliseconds. What takes much longer waits for somebody's forgotten transaction,
+# and a transaction of ours that idles belongs to a process that is suspended or cut off.
+_SETTINGS: Final = {
+    "statement_timeout": "60s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+# A connection to a machine that is gone is noticed within half a minute, not after the two hours of TCP.
+_DEFAULTS: Final = {
+    "application_name": "pyqueue",
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+_PREPARE_AFTER: Final = 2
+_PREPARED_MAX: Final = 400
+
+
+class Location(NamedTuple):
+    """Where a queue is kept: how libpq finds the server, the schema (None: that of the search path), and more."""
+
+    conninfo: str
+    schema: str | None = None
+    pool_size: int = 8
+    is_pooled: bool = False  # behind a pooler that lends a connection for a transaction
+
+    @property
+    def shown(self) -> str:
+        """The address without its password, for messages."""
+        parts = {key: value for key, value in conninfo_to_dict(self.conninfo).items() if key != "password"}
+        return make_conninfo("", **parts)
+
+
+class PostgresConnection:
+    """A psycopg connection in autocommit, so that transactions begin and end where they are written down."""
+
+    def __init__(self, location: Location, *, prepares: bool = True) -> None:
+        self._schema = location.schema
+        self._connection = psycopg.connect(_conninfo_of(location), autocommit=True, cursor_factory=RawCursor)
+        self._connection.prepare_threshold = _PREPARE_AFTER if prepares and not location.is_pooled else None
+        self._connection.prepared_max = _PREPARED_MAX
+        for name in ("json", "jsonb"):  # JSON stays text: the engine decodes it, and only where it is asked for.
+            self._connection.adapters.register_loader(name, TextLoader)
+        self._cursor = self._connection.cursor()
+        self.writes = 0
+
+    @property
+    def backend_pid(self) -> int:
+        return self._connection.info.backend_pid
+
+    @property
+    def raw(self) -> psycopg.Connection[Any]:
+        """The psycopg connection."""
+        return self._connection
+
+    @property
+    def is_usable(self) -> bool:
+        """Open, and outside any transaction."""
+        return not self._connection.closed and self._connection.info.transaction_status == pq.TransactionStatus.IDLE
+
+    def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Any:
+        """Runs a statement with `?` placeholders. What the one before it gave is gone."""
+        if not sql.lstrip().startswith("SELECT"):
+            self.writes += 1
+        return self._cursor.execute(for_postgres(sql, self._schema), params)
+
+    def begin(self, *, waits_for_disk: bool) -> None:
+        """Begins a transaction that at its commit waits for the disk, or does not."""
+        # In one round trip: without parameters, statements may stand together.
+        sql = "BEGIN" if waits_for_disk else "BEGIN; SET LOCAL synchronous_commit = off"
+        self._cursor.execute(sql, prepare=False)
+
+    def commit(self) -> None:
+        self._cursor.execute("COMMIT", prepare=False)
+
+    def rollback(self) -> bool:
+        """Undoes what is open; False if the connection is not fit for use any more."""
+        if self._connection.info.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+            try:
+                self._cursor.execute("ROLLBACK", prepare=False)
+            except psycopg.Error:
+                return False
+        return self.is_usable
+
+    def close(self) -> None:
+        """Closes it, whatever state it is in."""
+        try:
+            self._connection.close()
+        except psycopg.Error:
+            return  # A connection that cannot even be closed: it is not used again.
+
+
+def _conninfo_of(location: Location) -> str:
+    given = conninfo_to_dict(location.conninfo)
+    extra: dict[str, Any] = {key: value for key, value in _DEFAULTS.items() if key not in given}
+    if not location.is_pooled:  # A pooler refuses settings of a session, which may serve another client next.
+        ours = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+        extra["options"] = f"{ours} {given.get('options', '')}".strip()
+    return make_conninfo(location.conninfo, **extra)
