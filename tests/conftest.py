@@ -15,7 +15,7 @@ import pytest
 
 from pyqueue import PyQueue
 from pyqueue.testing import FakeClock
-from tests import postgres
+from tests import servers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,7 +35,7 @@ def path(store_kind: str, tmp_path: Path) -> Iterator[Any]:
     if store_kind == "sqlite":
         yield tmp_path / "jobs.db"
     else:
-        with postgres.new_schema() as url:
+        with servers.new_schema() as url:
             yield url
 
 

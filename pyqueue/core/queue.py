@@ -87,13 +87,10 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
     def lent_to_memory(self, *, clock: Clock | None = None) -> Iterator[None]:
         """Within the block this handle works on a new database in memory. For `pyqueue.testing.in_memory`."""
         own = self._runtime, self._housekeeper
-        runtime = Runtime(
-            config.MEMORY,
-            durability=config.durability("process"),
-            clock=clock or SystemClock(),
-            logs_events=True,
-            sender=self,
+        store = config.store_of(
+            config.MEMORY, durability=config.durability("process"), clock=clock or SystemClock(), logs_events=True
         )
+        runtime = Runtime(store, sender=self)
         runtime.push_wraps = self._runtime.push_wraps
         self._runtime, self._housekeeper = runtime, Housekeeper(runtime)
         try:

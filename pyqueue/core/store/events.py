@@ -85,7 +85,7 @@ def _row(now_us: int, change: Change) -> tuple[Any, ...]:
     # Else the distances from one id to the next, which are short numbers among neighbours.
     others = None if is_run else " ".join([str(b - a) for a, b in pairwise(keys)])
     return (
-        now_us, str(change.event), change.queue, change.source, change.state, keys[0], len(keys), others,
+        now_us, change.event, change.queue, change.source, change.state, keys[0], len(keys), others,
         change.worker_id, change.error,
     )  # fmt: skip
 

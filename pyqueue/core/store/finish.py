@@ -19,6 +19,7 @@ from pyqueue.core.store.transaction import Transaction
 _PLAIN_RUNS: Final = """
     SELECT id, queue, lease_token FROM pyqueue_job
     WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id IN ({marks})
+    /*pg FOR UPDATE*/
 """
 _COMPLETE_PLAIN: Final = """
     UPDATE pyqueue_job SET state = 4, completed_at = ?, updated_at = ?, lease_until = NULL

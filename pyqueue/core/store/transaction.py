@@ -51,11 +51,12 @@ class QueueFlags(NamedTuple):
     limits: int  # which kinds there are: bits of `store.limits`
 
 
-# All that a push or pull must know before it writes, in one statement. The highest id ever includes those of
-# deleted jobs, which are not given out again, not even within a millisecond.
-_LOOK: Final = """
-    SELECT queue.pushes_paused_at IS NOT NULL, queue.pulls_paused_at IS NOT NULL, coalesce(queue.round, 0),
-           coalesce(queue.limits, 0),
+# All that a push or pull must know before it writes, in one statement; `QUEUE_FLAGS` in the order of its fields.
+# The highest id ever includes those of deleted jobs, which are not given out again, not even within a millisecond.
+QUEUE_FLAGS: Final = """queue.pushes_paused_at IS NOT NULL, queue.pulls_paused_at IS NOT NULL,
+           coalesce(queue.round, 0), coalesce(queue.limits, 0)"""
+_LOOK: Final = f"""
+    SELECT {QUEUE_FLAGS},
            max(coalesce((SELECT max(id) FROM pyqueue_job), 0),
                (SELECT value FROM pyqueue_meta WHERE key = 'last_deleted')),
            (SELECT group_concat(port) FROM pyqueue_listener)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from pyqueue.core import ids
 from pyqueue.core.store.executor import Executor
-from pyqueue.core.store.transaction import QueueFlags, Transaction
+from pyqueue.core.store.transaction import QUEUE_FLAGS, QueueFlags, Transaction
 
 # The sequence counts blocks of 64 keys: a lone push takes one, a batch as many as it needs. The low 21 bits of a
 # key would be given twice if 32,768 blocks were taken within a millisecond; a server manages some ten.
@@ -16,9 +16,8 @@ _BLOCK_BITS: Final = 6
 _BLOCK: Final = 1 << _BLOCK_BITS
 _BLOCKS_MASK: Final = (1 << ids.SEQUENCE_BITS - _BLOCK_BITS) - 1
 
-_FLAGS: Final = """
-    SELECT queue.pushes_paused_at IS NOT NULL, queue.pulls_paused_at IS NOT NULL, coalesce(queue.round, 0),
-           (SELECT string_agg(port::text, ',') FROM pyqueue_listener){block}
+_FLAGS: Final = f"""
+    SELECT {QUEUE_FLAGS}, (SELECT string_agg(port::text, ',') FROM pyqueue_listener){{block}}
     FROM (SELECT 1) AS one LEFT JOIN pyqueue_queue AS queue ON queue.name = ?
 """
 _LOOK: Final = _FLAGS.format(block="")
@@ -43,11 +42,10 @@ class PostgresTransaction(Transaction):
         flags = self._queues.get(name)
         if flags is None:
             is_first = self._first_block is None and self._keys_from_us is not None
-            pushes_paused, pulls_paused, current, ports, *block = self.row(
-                _LOOK_TO_WRITE if is_first else _LOOK, (name,)
-            )
+            found = self.row(_LOOK_TO_WRITE if is_first else _LOOK, (name,))
+            (*known, ports), block = (found[:-1], found[-1:]) if is_first else (found, ())
             self.effects.ports = tuple(map(int, ports.split(","))) if ports else ()
-            flags = self._queues[name] = QueueFlags(pushes_paused, pulls_paused, current)
+            flags = self._queues[name] = QueueFlags(*known)
             if block:
                 self._first_block = block[0]
                 self._spare = self._keys_of(block[0])

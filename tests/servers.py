@@ -38,3 +38,9 @@ def new_schema() -> Iterator[str]:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SET client_min_messages TO warning")
             connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+def split(url: str) -> tuple[str, str]:
+    """The URL of the database, and the schema in it, of a URL that `new_schema` has given."""
+    address, _, schema = url.partition("?schema=")
+    return address, schema
