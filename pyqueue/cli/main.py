@@ -7,6 +7,7 @@ import click
 from pyqueue._version import VERSION
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
 from pyqueue.cli.queues import pause, purge, resume, status
+from pyqueue.cli.schedules import schedules
 from pyqueue.cli.worker import worker
 from pyqueue.cli.workers import workers
 
@@ -20,5 +21,6 @@ def main() -> None:
     """
 
 
-for command in (worker, workers, push, status, inspect, list_jobs, retry, cancel, delete, purge, pause, resume):
+JOBS = (push, status, inspect, list_jobs, retry, cancel, delete)
+for command in (*JOBS, worker, workers, purge, pause, resume, schedules):
     main.add_command(command)
