@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 
 from pyqueue import Job, PyQueue
 from pyqueue.core.errors import StateError
+from tests.crash.firing import edit_schedules, fire_schedules
 
 Say = Callable[..., None]
 
@@ -131,7 +132,7 @@ ROLES = {
     program.__name__: program
     for program in (push_singles, push_batches, push_from_tasks, work, run_flows, step_in, housekeep)
 }
-PROGRAMS = ROLES | {"mix_threads_and_loops": mix_threads_and_loops}
+PROGRAMS = ROLES | {program.__name__: program for program in (mix_threads_and_loops, fire_schedules, edit_schedules)}
 
 
 def main(role: str, path: str, durability: str, pipe: Connection) -> None:
