@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from pyqueue.core import cron, limits, validate
+from pyqueue.core import limits, validate
 from pyqueue.core.clock import from_datetime
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.job import JobOptions
@@ -86,7 +86,9 @@ def edited(schedule: Schedule, changes: Mapping[str, Any]) -> Definition:
 def _cron(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise ValidationError(f"Invalid cron expression {shown(value)}; expected text such as '*/5 * * * *'.")
-    cron.parse(value)
+    from pyqueue.core.cron import parse
+
+    parse(value)
     return value
 
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections import deque
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyqueue.core import cron, limits
+from pyqueue.core import limits
 from pyqueue.core.clock import from_datetime, to_datetime
-from pyqueue.core.cron import Cron
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.validate import shown
+
+if TYPE_CHECKING:
+    from pyqueue.core.cron import Cron  # Read where an expression is: an import of pyqueue need not wait for it.
 
 _SECOND_US: Final = 1_000_000
 
@@ -41,7 +43,9 @@ class Timetable(NamedTuple):
         if self.start_us is not None:
             after_us = max(after_us, self.start_us - 1)
         if self.cron_expr is not None:
-            moment_us = next_match(cron.parse(self.cron_expr), zone_of(self.timezone), after_us)
+            from pyqueue.core.cron import parse
+
+            moment_us = next_match(parse(self.cron_expr), zone_of(self.timezone), after_us)
         else:
             assert self.every_ms is not None
             every_us = max(self.every_ms, limits.EVERY_MS_FLOOR) * 1_000
