@@ -36,7 +36,10 @@ class Working(Consuming, Stepping, Scheduling):
     _housekeeping: threading.Lock
 
     def housekeep(self) -> HousekeepingReport:
-        """Does now what housekeeping would: ends delays, ttls, leases and timeouts that are over, removes old jobs."""
+        """Does now what housekeeping would.
+
+        It ends delays, ttls, leases and timeouts that are over, fires schedules, and removes old jobs.
+        """
         return self._housekeeper.run_once()
 
     async def ahousekeep(self) -> HousekeepingReport:
