@@ -86,6 +86,7 @@ def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
     queue.push("unique", "running", unique_key="r", priority=1)
     queue.pull("unique")
     in_slot, on_breaker = queue.pull("limited")[0], queue.pull("breaking")[0]
+    queue.create_schedule("ticks", "q", "tick", every_ms=500, overlap="queue", job_options={"tags": ["t"]})
     clock.advance(ms=2)
     queue.pause("held", pulls=True)
     taken = (runs[plain], runs[parent], runs[removed], runs[last_try], runs[cancelled])
@@ -93,10 +94,10 @@ def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
 
 
 # Seconds between the preparation and the call, where it is not at once.
-LATER = {"removal of old jobs": 100 * 24 * 3_600}
+LATER = {"removal of old jobs": 100 * 24 * 3_600, "firing of schedules": 1}
 
 # Read after their last write: if that fails, all is done that had to be done.
-READS_LAST = ("housekeep", "removal of old jobs")
+READS_LAST = ("housekeep", "removal of old jobs", "firing of schedules")
 
 
 SCENARIOS: dict[str, Callable[[PyQueue, Prepared], object]] = {
@@ -151,6 +152,12 @@ SCENARIOS: dict[str, Callable[[PyQueue, Prepared], object]] = {
     "set_limit": lambda queue, _: queue.set_limit("q", key="*", concurrency=1),
     "clear_limit": lambda queue, _: queue.clear_limit("limited", key="*"),
     "set_breaker": lambda queue, _: queue.set_breaker("run", failures=3),
+    "create_schedule": lambda queue, _: queue.create_schedule("new", "q", "tick", cron_expr="@daily"),
+    "edit_schedule": lambda queue, _: queue.edit_schedule("ticks", every_ms=700),
+    "pause_schedule": lambda queue, _: queue.pause_schedule("ticks"),
+    "trigger_schedule": lambda queue, _: queue.trigger_schedule("ticks"),
+    "delete_schedule": lambda queue, _: queue.delete_schedule("ticks"),
+    "firing of schedules": lambda queue, _: queue.housekeep(),
     "housekeep": lambda queue, _: queue.housekeep(),
     "removal of old jobs": lambda queue, _: queue.housekeep(),
 }
