@@ -9,6 +9,8 @@ from pyqueue.core import errors, signals
 from pyqueue.core.backoff import Backoff
 from pyqueue.core.current import current_job
 from pyqueue.core.errors import PyQueueError
+from pyqueue.core.flow import FlowStatus, ParentResult, ParentResults
+from pyqueue.core.follows import ParentFailure
 from pyqueue.core.handle.joined import BoundQueue
 from pyqueue.core.job import (
     AckResult,
@@ -32,6 +34,7 @@ from pyqueue.core.queue import PyQueue
 from pyqueue.core.quota import BreakerChange, QueueBreaker, QueueLimit
 from pyqueue.core.schedule import Schedule, ScheduleOptions, ScheduleRun, ScheduleSync
 from pyqueue.core.states import JobState
+from pyqueue.core.tasks.call import PREVIOUS, Call
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.task import AsyncTask, JobHandle, Task
@@ -39,22 +42,31 @@ from pyqueue.core.uniqueness import PushOutcome, PushResult, UniqueMode
 from pyqueue.core.verdicts import Discard, Retry, Snooze
 
 if TYPE_CHECKING:
+    from pyqueue.core.flows.batch import Batch
+    from pyqueue.core.flows.builder import Flow, FlowJob, PushedFlow
+    from pyqueue.core.flows.steps import chain, chord, group
     from pyqueue.core.worker.drain import DrainReport
     from pyqueue.core.worker.worker import Worker, WorkerReport
 
 __version__ = VERSION
 
 __all__ = [
+    "PREVIOUS",
     "AckResult",
     "AsyncTask",
     "Attempt",
     "Backoff",
+    "Batch",
     "BoundQueue",
     "BreakerChange",
+    "Call",
     "Discard",
     "DrainReport",
     "EventPage",
     "FailResult",
+    "Flow",
+    "FlowJob",
+    "FlowStatus",
     "HeartbeatResult",
     "HousekeepingReport",
     "Job",
@@ -66,8 +78,12 @@ __all__ = [
     "JobPage",
     "JobState",
     "LogEntry",
+    "ParentFailure",
+    "ParentResult",
+    "ParentResults",
     "PushOutcome",
     "PushResult",
+    "PushedFlow",
     "PyQueue",
     "PyQueueError",
     "QueueBreaker",
@@ -88,20 +104,34 @@ __all__ = [
     "WorkerInfo",
     "WorkerReport",
     "__version__",
+    "chain",
+    "chord",
     "current_job",
     "errors",
+    "group",
     "signals",
 ]
 
 
+# Loaded when first used: a program that only pushes starts without them.
+_LAZY = {
+    "Worker": "pyqueue.core.worker.worker",
+    "WorkerReport": "pyqueue.core.worker.worker",
+    "DrainReport": "pyqueue.core.worker.drain",
+    "Batch": "pyqueue.core.flows.batch",
+    "Flow": "pyqueue.core.flows.builder",
+    "FlowJob": "pyqueue.core.flows.builder",
+    "PushedFlow": "pyqueue.core.flows.builder",
+    "chain": "pyqueue.core.flows.steps",
+    "chord": "pyqueue.core.flows.steps",
+    "group": "pyqueue.core.flows.steps",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """The names of the worker, loaded when first used: a program that only pushes starts without them."""
-    if name in ("Worker", "WorkerReport"):
-        from pyqueue.core.worker import worker
+    """The names of workers and flows."""
+    if name in _LAZY:
+        from importlib import import_module
 
-        return getattr(worker, name)
-    if name == "DrainReport":
-        from pyqueue.core.worker.drain import DrainReport
-
-        return DrainReport
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -62,6 +62,11 @@ class Extras(msgspec.Struct, frozen=True, omit_defaults=True):
     remove_on_fail: bool = False
     on_parent_failure: ParentFailure = ParentFailure.FAIL
 
+    @property
+    def policy(self) -> int:
+        """`on_parent_failure` as it is stored with each dependency."""
+        return self.on_parent_failure.code
+
 
 NO_EXTRAS: Final = Extras()
 _decode_extras: Final = msgspec.json.Decoder(Extras).decode

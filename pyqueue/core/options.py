@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def policy(self) -> int:
         """What becomes of it when a parent ends without completing."""
-        return self.extras.on_parent_failure.code
+        return self.extras.policy
 
     @property
     def tags_json(self) -> str | None:
@@ -117,10 +117,10 @@ def job_of_mapping(mapping: object) -> NewJob:
         return new_job(mapping["name"], mapping.get("data"), {})
     options = {key: value for key, value in mapping.items() if key not in ("name", "data", "ref")}
     job = new_job(mapping["name"], mapping.get("data"), options)
-    return job if mapping.get("ref") is None else msgspec.structs.replace(job, ref=ref(mapping["ref"]))
+    return job if mapping.get("ref") is None else msgspec.structs.replace(job, ref=ref_of(mapping["ref"]))
 
 
-def ref(value: object) -> str:
+def ref_of(value: object) -> str:
     """A name for a job within one push; not one that could be taken for an id."""
     if not ids.looks_like_id(name := text(value, "ref", limits.LABEL_BYTES_MAX)):
         return name

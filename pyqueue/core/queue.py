@@ -7,24 +7,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from pyqueue.core import config, limits
 from pyqueue.core.clock import Clock, SystemClock
+from pyqueue.core.handle.flowing import Flowing
 from pyqueue.core.handle.following import Following
-from pyqueue.core.handle.inspecting import Inspecting
 from pyqueue.core.handle.intervening import Intervening
-from pyqueue.core.handle.joined import BoundQueue, bind
 from pyqueue.core.handle.limiting import Limiting
-from pyqueue.core.handle.producing import Producing
 from pyqueue.core.handle.runtime import Runtime
-from pyqueue.core.handle.working import Working
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
 
-class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
+class PyQueue(Flowing, Following, Intervening, Limiting):
     """Persistent job queues in one file.
 
         queue = PyQueue("jobs.db")
@@ -99,18 +96,6 @@ class PyQueue(Producing, Working, Inspecting, Following, Intervening, Limiting):
             self._housekeeper.stop()
             runtime.close()
             self._runtime, self._housekeeper = own
-
-    def on(self, connection: Any) -> BoundQueue:
-        """This queue inside the caller's open transaction: what is pushed commits or rolls back with the rest.
-
-        `connection`: a peewee `Database`, a `sqlite3.Connection`, or an SQLAlchemy `Connection` or `Session`,
-        connected to the same file.
-
-        Raises:
-            ConfigError: another kind of connection, or one to another database.
-        """
-        self._runtime.require_open()
-        return bind(self._runtime, connection, self._depth_max)
 
     def close(self) -> None:
         """Finishes what was begun and lets go of the file. Idempotent; later calls raise QueueClosed."""

@@ -190,3 +190,86 @@ def test_a_unique_key_is_held_while_blocked_and_free_when_the_flow_ends(queue: P
     queue.cancel(parent)
 
     queue.push("q", "n", unique_key="k")
+
+
+def test_jobs_of_one_push_name_each_other_forwards_and_backwards(queue: PyQueue) -> None:
+    ids = queue.push_many(
+        "q",
+        [
+            {"name": "third", "depends_on": ["second"]},
+            {"name": "second", "ref": "second", "depends_on": ["first"]},
+            {"name": "first", "ref": "first"},
+        ],
+    )
+
+    assert states(queue, ids) == ["blocked", "blocked", "waiting"]
+    assert queue.get_job(ids[0]).depends_on == (ids[1],)
+    done = []
+    while jobs := queue.pull("q"):
+        queue.ack(jobs[0])
+        done.append(jobs[0].name)
+    assert done == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "says"),
+    [
+        ([("a", ["c"]), ("b", ["a"]), ("c", ["b"])], "circle: 'a' → 'c' → 'b' → 'a'"),
+        ([("a", ["a"])], "circle: 'a' → 'a'"),
+        ([("end", ["a"]), ("a", ["b"]), ("b", ["a"])], "circle: '[ab]' → '[ab]' → '[ab]'"),
+        ([("a", []), ("a", [])], "ref 'a' stands twice"),
+        ([("a", ["b"])], "'b', which is neither the id of a job nor a ref of this push; expected one of: 'a'"),
+        ([("0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e", [])], "looks like the id of a job"),
+    ],
+)
+def test_names_that_lead_nowhere_or_round_are_refused_and_nothing_is_stored(
+    queue: PyQueue, jobs: list[tuple[str, list[str]]], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        queue.push_many("q", [{"name": "n", "ref": ref, "depends_on": parents} for ref, parents in jobs])
+
+    assert queue.stats("q").total == 0
+
+
+def test_a_chain_of_thousands_in_one_push_runs_and_ends(queue: PyQueue) -> None:
+    length = 3_000
+    jobs = [{"name": "n", "ref": f"{number}", "depends_on": [f"{number + 1}"]} for number in range(length - 1)]
+    ids = queue.push_many("q", [*jobs, {"name": "n", "ref": f"{length - 1}"}])
+    assert queue.stats("q").blocked == length - 1
+
+    queue.fail(queue.pull("q")[0], "broken", retry=False)
+
+    assert queue.stats("q").dlq == length
+    queue.retry(ids[-1])
+    assert queue.stats("q").blocked == length - 1
+
+
+@pytest.mark.parametrize("in_one_push", [False, True])
+def test_a_limited_depth_allows_that_many_levels_of_parents(clock: FakeClock, in_one_push: bool) -> None:
+    with PyQueue(":memory:", clock=clock, max_flow_depth=10) as limited:
+        if in_one_push:
+            jobs = [{"name": "n", "ref": f"{number}", "depends_on": [f"{number - 1}"]} for number in range(1, 12)]
+            first = {"name": "n", "ref": "0"}
+            assert len(limited.push_many("q", [first, *jobs[:-1]])) == 11
+            with pytest.raises(ValidationError, match=r"more than 10 jobs above job 'n' \(max_flow_depth\)"):
+                limited.push_many("q", [first, *jobs])
+        else:
+            ids = chain(limited, 11)
+            with pytest.raises(ValidationError, match="more than 10 jobs above job 'n'"):
+                limited.push("q", "n", depends_on=[ids[-1]])
+            limited.push("q", "n", depends_on=[ids[0], ids[-2]])
+
+        assert limited.stats("q").total in (11, 12)
+
+
+def test_one_parent_of_thousands_of_children_takes_them_all_along(queue: PyQueue) -> None:
+    parents = queue.push_many("p", [{"name": "n"}] * 2)
+    for parent in parents:
+        queue.push_many("q", [{"name": "n", "depends_on": [parent]}] * 2_500)
+    one, other = queue.pull("p", count=2)
+
+    queue.ack(one)
+    queue.fail(other, "broken", retry=False)
+
+    counts = queue.stats("q")
+    assert (counts.waiting, counts.dlq, counts.blocked) == (2_500, 2_500, 0)

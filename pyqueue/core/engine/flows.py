@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def parents_completed(tx: Transaction, parents: Sequence[int]) -> None:
     """Releases the children that waited for these parents only."""
-    _announce_released(tx, flows.count_off(tx, parents))
+    released(tx, flows.count_off(tx, parents))
 
 
 def parents_ended(tx: Transaction, ended: Mapping[int, int]) -> None:
@@ -31,9 +31,10 @@ def parents_ended(tx: Transaction, ended: Mapping[int, int]) -> None:
     level = dict(ended)
     while level:
         children = flows.blocked_children(tx, list(level))
+        below = _end(tx, [child for child in children if child.policy < RUN], level)
         if any(child.policy >= RUN for child in children):
-            _announce_released(tx, flows.count_off_failed(tx, list(level)))
-        level = _end(tx, [child for child in children if child.policy < RUN], level)
+            released(tx, flows.count_off_failed(tx, list(level)))
+        level = below
 
 
 def skip(tx: Transaction, queues: Mapping[int, str]) -> None:
@@ -48,14 +49,14 @@ def _skipped(tx: Transaction, queues: Mapping[int, str]) -> None:
     parents_ended(tx, dict.fromkeys(queues, CANCELLED))
 
 
-def _announce_released(tx: Transaction, rows: Sequence[tuple[int, str, int, int | None]]) -> None:
+def released(tx: Transaction, rows: Sequence[tuple[int, str, int, int | None]]) -> None:
     """Says what became of jobs with one parent less to wait for: (key, queue, state, run_at) of each."""
-    released = [row for row in rows if row[2] in (WAITING, DELAYED)]
-    for (queue, state), keys in _by(((row[1], row[2]) for row in released), (row[0] for row in released)).items():
+    free = [row for row in rows if row[2] in (WAITING, DELAYED)]
+    for (queue, state), keys in _by(((row[1], row[2]) for row in free), (row[0] for row in free)).items():
         tx.announce(Change(Event.UNBLOCK, queue, keys, BLOCKED, state))
         if state == WAITING:
             tx.wake(queue, len(keys))
-    for _, _, state, run_us in released:
+    for _, _, state, run_us in free:
         if state == DELAYED and run_us is not None:
             tx.due(run_us)
     skipped = {key: queue for key, queue, state, _ in rows if state == CANCELLED}

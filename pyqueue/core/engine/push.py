@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -12,11 +12,11 @@ from pyqueue.core import validate
 from pyqueue.core.engine import admission, flows, parents, turns, unique
 from pyqueue.core.engine.admission import Tokens
 from pyqueue.core.engine.parents import Parents
-from pyqueue.core.errors import DuplicateKey, PyQueueError, QueuePaused, RateLimited, ValidationError
+from pyqueue.core.errors import DuplicateKey, InvalidState, PyQueueError, QueuePaused, RateLimited, ValidationError
 from pyqueue.core.follows import FOLLOW_UPS, HAS_CHILDREN, HELD, ONLY, REMOVE_ON_COMPLETE, SAW_FAILURE
 from pyqueue.core.options import NewJob, Settings
 from pyqueue.core.states import BLOCKED, DELAYED, WAITING
-from pyqueue.core.store import insert
+from pyqueue.core.store import insert, whole_flows
 from pyqueue.core.store.limits import HAS_KEYS, HAS_PUSHES
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
@@ -48,7 +48,7 @@ class Push(Struct, frozen=True):
             keys = tx.allocate(len(self.jobs))
             _store_plain(tx, self.queue, keys, self.jobs)
             return keys
-        return store(tx, [self.queue] * len(self.jobs), self.jobs, depth_max=self.depth_max, tokens=[tokens])
+        return store(tx, [self.queue] * len(self.jobs), self.jobs, Storing(self.depth_max), [tokens])
 
     @classmethod
     def run_together(cls, tx: Transaction, operations: Sequence[Push]) -> list[Sequence[int] | PyQueueError]:
@@ -77,27 +77,54 @@ class Push(Struct, frozen=True):
 
 
 class PushFlow(Struct, frozen=True):
-    """Stores jobs, each in its queue of `queues`, all or none; gives their keys, in order. Raises what `Push` does."""
+    """Stores jobs, each in its queue of `queues`, all or none; gives their keys, in order.
+
+    `is_held`: they wait for a batch, which `CloseBatch` ends. `waiting`: held jobs, with what they make of a failure,
+    that have to wait for these too.
+
+    Raises:
+        What `Push` raises. InvalidState: the batch is closed.
+    """
 
     queues: tuple[str, ...]
     jobs: tuple[NewJob, ...]
     depth_max: int | None = None
+    is_held: bool = False
+    waiting: tuple[tuple[str, int], ...] = ()
 
     durable: ClassVar[bool] = True
 
+    @property
+    def queue(self) -> str:
+        """The queue of the first of them."""
+        return self.queues[0]
+
     def run(self, tx: Transaction) -> Sequence[int]:
         tokens = [_require_open(tx, queue, number) for queue, number in Counter(self.queues).items()]
-        return store(tx, self.queues, self.jobs, depth_max=self.depth_max, tokens=tokens)
+        waiting = [(tx.key_of(job_id), policy) for job_id, policy in self.waiting]
+        if waiting and not whole_flows.are_held(tx, [key for key, _ in waiting]):
+            raise InvalidState("this batch is closed or cancelled and takes no more jobs; begin another one.")
+        how = Storing(self.depth_max, self.is_held, waiting)
+        return store(tx, self.queues, self.jobs, how, tokens)
+
+
+class Storing(NamedTuple):
+    """How jobs are stored beside what they say themselves; see `PushFlow`."""
+
+    depth_max: int | None = None
+    is_held: bool = False
+    waiting: Sequence[tuple[int, int]] = ()
+
+
+_AS_THEY_ARE: Final = Storing()
 
 
 def store(
     tx: Transaction,
     queues: Sequence[str],
     jobs: Sequence[NewJob],
-    *,
-    depth_max: int | None = None,
+    how: Storing = _AS_THEY_ARE,
     tokens: Sequence[Tokens | None] = (),
-    is_held: bool = False,
 ) -> Sequence[int]:
     """Stores jobs, each in its queue, whether that takes any now or not; gives their keys, in order.
 
@@ -105,20 +132,18 @@ def store(
         DuplicateKey, ValidationError: before anything is written.
     """
     if any(job.settings and job.settings.unique for job in jobs):
-        return store_unique(tx, queues, jobs, depth_max=depth_max, tokens=tokens, is_held=is_held)[0]
+        return store_unique(tx, queues, jobs, how, tokens)[0]
     for queue, its in _places(queues).items():
         _require_unique(tx, queue, [jobs[place] for place in its])
-    return _store_new(tx, queues, jobs, depth_max=depth_max, tokens=tokens, is_held=is_held)
+    return _store_new(tx, queues, jobs, how, tokens)
 
 
 def store_unique(
     tx: Transaction,
     queues: Sequence[str],
     jobs: Sequence[NewJob],
-    *,
-    depth_max: int | None = None,
+    how: Storing = _AS_THEY_ARE,
     tokens: Sequence[Tokens | None] = (),
-    is_held: bool = False,
 ) -> tuple[list[int], list[PushOutcome]]:
     """`store` where a job that is there may be the answer: gives the job of each push, and what was done."""
     if any(job.settings and job.settings.inner for job in jobs):
@@ -131,16 +156,7 @@ def store_unique(
     for each in settled.values():
         each.prepare(tx)
     new = [(queue, job) for queue, each in settled.items() for job in each.stored]
-    keys = iter(
-        _store_new(
-            tx,
-            [queue for queue, _ in new],
-            [job for _, job in new],
-            depth_max=depth_max,
-            tokens=tokens,
-            is_held=is_held,
-        )
-    )
+    keys = iter(_store_new(tx, [queue for queue, _ in new], [job for _, job in new], how, tokens))
     answers: dict[int, tuple[int, PushOutcome]] = {}
     for queue, its in places.items():
         found = settled[queue].finish(tx, [next(keys) for _ in settled[queue].stored])
@@ -157,17 +173,11 @@ def _places(queues: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _store_new(
-    tx: Transaction,
-    queues: Sequence[str],
-    jobs: Sequence[NewJob],
-    *,
-    depth_max: int | None,
-    tokens: Sequence[Tokens | None],
-    is_held: bool,
+    tx: Transaction, queues: Sequence[str], jobs: Sequence[NewJob], how: Storing, tokens: Sequence[Tokens | None]
 ) -> Sequence[int]:
     """Stores jobs whose unique keys are free."""
     places = _places(queues)
-    found = parents.of(tx, jobs, depth_max)
+    found = parents.of(tx, jobs, how.depth_max)
     for queue, its in places.items():
         tx.queue(queue)
         if any((has := jobs[place].settings) and (has.group_id or has.limit_key) for place in its):
@@ -181,7 +191,10 @@ def _store_new(
         its_keys = keys if len(places) == 1 else [keys[place] for place in its]
         _store_plain(tx, queue, its_keys, [jobs[place] for place in its])
         batch = Batch(queue, its_keys, [jobs[place] for place in its], [found[place] for place in its])
-        _store_with_settings(tx, batch, is_held=is_held)
+        _store_with_settings(tx, batch, is_held=how.is_held)
+    if how.waiting:
+        whole_flows.wait_for_more(tx, [key for key, _ in how.waiting], len(keys))
+        insert.insert_parents(tx, [(key, member, policy, None, None) for key, policy in how.waiting for member in keys])
     _join(tx, keys, queues, jobs, found)
     return keys
 
@@ -196,7 +209,7 @@ class PushUnique(Struct, frozen=True):
     def run(self, tx: Transaction) -> tuple[list[int], list[PushOutcome]]:
         queue, jobs, depth_max = self.push.queue, self.push.jobs, self.push.depth_max
         tokens = [_require_open(tx, queue, len(jobs))]
-        return store_unique(tx, [queue] * len(jobs), jobs, depth_max=depth_max, tokens=tokens)
+        return store_unique(tx, [queue] * len(jobs), jobs, Storing(depth_max), tokens)
 
 
 class Batch(NamedTuple):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, Unpack
 
+import msgspec
+
 from pyqueue.core import ids
 from pyqueue.core.engine.finish import Ack
-from pyqueue.core.engine.push import Push
+from pyqueue.core.engine.push import Push, PushFlow
 from pyqueue.core.handle.producing import push_of, push_of_many
 from pyqueue.core.handle.pushing import Pushing, surrounded
 from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, ref_of, result_text
@@ -43,6 +45,10 @@ class BoundQueue:
         operation = push_of_many(queue, jobs, self._depth_max)
         return self._stored(operation) if operation.jobs else []
 
+    def store_flow(self, operation: PushFlow) -> list[str]:
+        """`PyQueue.store_flow` in the caller's transaction."""
+        return self._stored(msgspec.structs.replace(operation, depth_max=self._depth_max))
+
     def ack(self, job: JobOrId, result: Any = None, *, lease: int | None = None) -> None:
         """`PyQueue.ack` in the caller's transaction: what the job did and that it is done are one."""
         [error] = self._run(Ack(((ref_of(job, lease), result_text(result)),)))
@@ -54,17 +60,31 @@ class BoundQueue:
         acks = ack_items(items)
         return acks.results(self._run(Ack(acks.entries))) if acks.entries else []
 
-    def _stored(self, operation: Push) -> list[str]:
+    def _stored(self, operation: Push | PushFlow) -> list[str]:
         wraps = self._runtime.push_wraps
         return surrounded(wraps, Pushing(operation, is_joined=True), self._store) if wraps else self._store(operation)
 
-    def _store(self, operation: Push) -> list[str]:
+    def _store(self, operation: Push | PushFlow) -> list[str]:
         return ids.to_texts(self._run(operation), self._transaction.salt())
 
     def _run(self, operation: Operation[R]) -> R:
         return self._transaction.run(operation, self._runtime.after_commit)
 
 
-def bind(runtime: Runtime, connection: Any, depth_max: int | None) -> BoundQueue:
-    """The queue on the caller's connection."""
-    return BoundQueue(runtime, runtime.store.join(connection), depth_max)
+class Joining:
+    """The part of a handle that takes part in transactions of the caller."""
+
+    _runtime: Runtime
+    _depth_max: int | None
+
+    def on(self, connection: Any) -> BoundQueue:
+        """This queue inside the caller's open transaction: what is pushed commits or rolls back with the rest.
+
+        `connection`: a peewee `Database`, a `sqlite3.Connection`, or an SQLAlchemy `Connection` or `Session`,
+        connected to the same file.
+
+        Raises:
+            ConfigError: another kind of connection, or one to another database.
+        """
+        self._runtime.require_open()
+        return BoundQueue(self._runtime, self._runtime.store.join(connection), self._depth_max)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Unpack
 
 from pyqueue.core import ids, validate
 from pyqueue.core.dag import resolve
-from pyqueue.core.engine.push import Push, PushUnique
+from pyqueue.core.engine.push import Push, PushFlow, PushUnique
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.handle.pushing import Pushing, asurrounded, surrounded
 from pyqueue.core.handle.runtime import Runtime
@@ -30,7 +30,7 @@ def push_of_many(queue: str, jobs: Iterable[Mapping[str, Any]], depth_max: int |
     if isinstance(jobs, str | bytes | Mapping) or not isinstance(jobs, Iterable):
         raise ValidationError(f"push_many got {shown(jobs)}; expected a list of mappings with a 'name' each.")
     checked = list(map(job_of_mapping, jobs))
-    if any(job.settings is not None and job.settings.depends_on for job in checked):
+    if any(job.ref is not None or (job.settings is not None and job.settings.depends_on) for job in checked):
         checked = resolve(checked)
     return Push(validate.queue_name(queue), tuple(checked), depth_max)
 
@@ -62,7 +62,8 @@ class Producing:
         """`push` that also tells what it has done: stored a job, replaced one, or ignored the push (`unique_mode`)."""
         operation, outcomes = push_of(queue, name, data, options, self._depth_max), list[PushOutcome]()
 
-        def store(push: Push) -> list[str]:
+        def store(push: Push | PushFlow) -> list[str]:
+            assert isinstance(push, Push)
             keys, outcomes[:] = self._runtime.write(PushUnique(push))
             return ids.to_texts(keys, self._runtime.store.salt)
 
@@ -73,7 +74,8 @@ class Producing:
         """`push_unique` for event loops."""
         operation, outcomes = push_of(queue, name, data, options, self._depth_max), list[PushOutcome]()
 
-        async def store(push: Push) -> list[str]:
+        async def store(push: Push | PushFlow) -> list[str]:
+            assert isinstance(push, Push)
             keys, outcomes[:] = await self._runtime.awrite(PushUnique(push))
             return ids.to_texts(keys, self._runtime.store.salt)
 
@@ -114,16 +116,16 @@ class Producing:
         wraps = self._runtime.push_wraps
         wraps[:] = [wrap for wrap in wraps if getattr(wrap, "__wrapped__", wrap) is not hook]
 
-    def _stored(self, operation: Push) -> list[str]:
+    def _stored(self, operation: Push | PushFlow) -> list[str]:
         wraps = self._runtime.push_wraps
         return surrounded(wraps, Pushing(operation), self._store) if wraps else self._store(operation)
 
-    async def _astored(self, operation: Push) -> list[str]:
+    async def _astored(self, operation: Push | PushFlow) -> list[str]:
         wraps = self._runtime.push_wraps
         return await (asurrounded(wraps, Pushing(operation), self._astore) if wraps else self._astore(operation))
 
-    def _store(self, operation: Push) -> list[str]:
+    def _store(self, operation: Push | PushFlow) -> list[str]:
         return ids.to_texts(self._runtime.write(operation), self._runtime.store.salt)
 
-    async def _astore(self, operation: Push) -> list[str]:
+    async def _astore(self, operation: Push | PushFlow) -> list[str]:
         return ids.to_texts(await self._runtime.awrite(operation), self._runtime.store.salt)

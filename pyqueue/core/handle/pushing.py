@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pyqueue.core.engine.push import Push
+from pyqueue.core.engine.push import Push, PushFlow
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.options import with_metadata
 from pyqueue.core.surround import Surrounding, aenter, enter
@@ -19,10 +19,11 @@ class Pushing:
 
     `metadata`: what a hook puts here before it yields is added to the metadata of every job. A job whose own
     metadata is no JSON object keeps it as it is. `ids`: of the jobs, once they are stored.
+    `queue`: that of the jobs; of a flow over several, that of its first job.
     `is_joined`: it is part of a transaction of the caller's, which may still be rolled back.
     """
 
-    def __init__(self, operation: Push, *, is_joined: bool = False) -> None:
+    def __init__(self, operation: Push | PushFlow, *, is_joined: bool = False) -> None:
         self._operation = operation
         self.queue = operation.queue
         self.names: Sequence[str] = [job.name for job in operation.jobs]
@@ -31,7 +32,7 @@ class Pushing:
         self.is_joined = is_joined
 
     @property
-    def operation(self) -> Push:
+    def operation(self) -> Push | PushFlow:
         """The push as it is to be made."""
         if not self.metadata:
             return self._operation
@@ -42,7 +43,7 @@ class Pushing:
 PushWrap = Callable[[Pushing], Surrounding]
 
 
-def surrounded(wraps: Sequence[PushWrap], pushing: Pushing, store: Callable[[Push], list[str]]) -> list[str]:
+def surrounded(wraps: Sequence[PushWrap], pushing: Pushing, store: Callable[[Push | PushFlow], list[str]]) -> list[str]:
     """Stores the jobs within all wraps; gives their ids."""
     with ExitStack() as stack:
         for wrap in wraps:
@@ -53,7 +54,7 @@ def surrounded(wraps: Sequence[PushWrap], pushing: Pushing, store: Callable[[Pus
 
 
 async def asurrounded(
-    wraps: Sequence[PushWrap], pushing: Pushing, store: Callable[[Push], Awaitable[list[str]]]
+    wraps: Sequence[PushWrap], pushing: Pushing, store: Callable[[Push | PushFlow], Awaitable[list[str]]]
 ) -> list[str]:
     """`surrounded` for event loops."""
     async with AsyncExitStack() as stack:

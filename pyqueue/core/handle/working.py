@@ -12,6 +12,7 @@ from pyqueue.core.engine.workers import Beat, Leave
 from pyqueue.core.errors import ConfigError, PyQueueError
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
+from pyqueue.core.handle.flows import WithFlows
 from pyqueue.core.handle.refs import ref_of
 from pyqueue.core.handle.scheduling import Scheduling
 from pyqueue.core.handle.steps import Stepping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
 
 
-class Working(Consuming, Stepping, Scheduling):
+class Working(Consuming, Stepping, Scheduling, WithFlows):
     """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
 
     _housekeeper: Housekeeper

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from peewee import SQL, Expression
 
+from pyqueue.core import binding
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.job import Attempt, Job, LogEntry
-from pyqueue.core.states import ACTIVE
+from pyqueue.core.states import ACTIVE, BLOCKED
 from pyqueue.core.store.models import AttemptRow, JobRow, TagRow
 from pyqueue.core.store.rows import padded_chunks, with_marks
 from pyqueue.core.store.transaction import Transaction
@@ -26,8 +27,14 @@ _COLUMNS: Final = (
 FIELDS: Final = tuple(getattr(JobRow, column.strip()) for column in _COLUMNS.split(","))
 
 _GET: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE id = ?"
+_OF_FLOW: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE flow_id = ? AND flow_id IS NOT NULL ORDER BY id LIMIT ?"
 _PARENTS: Final = """
-    SELECT child_id, parent_id FROM pyqueue_dependency WHERE child_id IN ({marks}) ORDER BY child_id, parent_id
+    SELECT child_id, parent_id, binds FROM pyqueue_dependency WHERE child_id IN ({marks}) ORDER BY child_id, parent_id
+"""
+_BOUND: Final = """
+    SELECT child_id, binds, coalesce(parent.result, pyqueue_dependency.result)
+    FROM pyqueue_dependency LEFT JOIN pyqueue_job AS parent ON parent.id = parent_id
+    WHERE child_id IN ({marks}) AND binds IS NOT NULL ORDER BY child_id, parent_id
 """
 _COMPLETED: Final = "SELECT id, flow_id, metadata, result FROM pyqueue_job WHERE id = ? AND state = 4"
 _LOGS: Final = """
@@ -66,6 +73,11 @@ class Completed(NamedTuple):
 def completed(tx: Transaction, key: int) -> Completed:
     """The job that has just completed."""
     return Completed(*tx.row(_COMPLETED, (key,)))
+
+
+def of_flow(tx: Transaction, flow_id: str, limit: int) -> list[Job]:
+    """The oldest jobs of a flow, with their logs and parents."""
+    return with_details(tx, [Job(tx.salt, *row) for row in tx.rows(_OF_FLOW, (flow_id, limit))])
 
 
 def page(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None) -> list[Job]:
@@ -113,13 +125,32 @@ def with_details(tx: Transaction, jobs: Sequence[Job]) -> list[Job]:
     if not children and not reporters:
         return list(jobs)
     parents: dict[int, list[int]] = defaultdict(list)
-    for child, parent in _of_jobs(tx, _PARENTS, children):
+    bound: set[int] = set()
+    for child, parent, binds in _of_jobs(tx, _PARENTS, children):
         parents[child].append(parent)
+        if binds is not None:
+            bound.add(child)
+    if bound:
+        jobs = _with_bound_data(tx, jobs, bound)
     logs: dict[int, list[LogEntry]] = defaultdict(list)
     for key, logged_us, message, number in _of_jobs(tx, _LOGS, reporters):
         logs[key].append(LogEntry(to_datetime(logged_us), message, number))
     return [
         msgspec.structs.replace(job, parents=tuple(parents.get(job.key, ())), logs=tuple(logs.get(job.key, ())))
+        for job in jobs
+    ]
+
+
+def _with_bound_data(tx: Transaction, jobs: Sequence[Job], bound: set[int]) -> list[Job]:
+    """Fills in the results of parents, for jobs that wait for none of them any more."""
+    keys = [job.key for job in jobs if job.key in bound and job.state_code != BLOCKED]
+    results: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
+    for child, binds, result in _of_jobs(tx, _BOUND, keys):
+        results[child].append((binds, result))
+    return [
+        msgspec.structs.replace(job, data_json=binding.filled(job.data_json, results[job.key]))
+        if job.key in results
+        else job
         for job in jobs
     ]
 

@@ -9,6 +9,7 @@ from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from pyqueue.core import limits
 from pyqueue.core.errors import InvalidState
+from pyqueue.core.flow import ParentResults
 from pyqueue.core.handle.steps import StepForm
 from pyqueue.core.job import HeartbeatResult, Job
 
@@ -32,6 +33,10 @@ class ContextQueue(Protocol):
     def heartbeat(self, job: Job, /, *, lease_ms: int) -> HeartbeatResult: ...
 
     async def aheartbeat(self, job: Job, /, *, lease_ms: int) -> HeartbeatResult: ...
+
+    def parent_results(self, job: Job, /) -> ParentResults: ...
+
+    async def aparent_results(self, job: Job, /) -> ParentResults: ...
 
     def once(self, job: Job, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
@@ -132,6 +137,14 @@ class JobContext:
             return await self._queue.aonce(self.job, step, function, *args, **kwargs)
         form = StepForm(step, function)
         return cast(R, form.decoded(form.encoded(await function(*args, **kwargs))))
+
+    def parent_results(self) -> ParentResults:
+        """The jobs that this one waited for, with what they gave; found by place, ref, id or name."""
+        return ParentResults(()) if self._queue is None else self._queue.parent_results(self.job)
+
+    async def aparent_results(self) -> ParentResults:
+        """`parent_results` for event loops."""
+        return ParentResults(()) if self._queue is None else await self._queue.aparent_results(self.job)
 
     @property
     def _lease_ms(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Union, get_type_hints
 
@@ -72,9 +72,15 @@ class Signature:
 
     @cached_property
     def _decoder(self) -> msgspec.json.Decoder[Any]:
+        return self._decoder_without(())
+
+    def _decoder_without(self, bound: Collection[str]) -> msgspec.json.Decoder[Any]:
+        """For the arguments, but for those that are known only later."""
         fields: list[Any] = []
         for name, parameter in self._bindable.parameters.items():
             hint = self._hints.get(name, Any)
+            if name in bound:
+                continue
             if parameter.default is parameter.empty:
                 fields.append((name, hint))
             else:  # The function's own default applies, whatever it is.
@@ -95,7 +101,14 @@ class Signature:
         Raises:
             ValidationError: the call does not fit; the message names the parameter.
         """
-        arguments = self.bound(args, kwargs)
+        return self.checked(self.bound(args, kwargs))
+
+    def checked(self, arguments: dict[str, Any], bound: Collection[str] = ()) -> dict[str, Any]:
+        """Arguments by name, checked as the worker will see them; those in `bound` are not among them yet.
+
+        Raises:
+            ValidationError: one does not fit; the message names the parameter.
+        """
         try:
             encoded = _encode(arguments)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -103,7 +116,7 @@ class Signature:
                 f"task {self._task_name!r}: an argument has no JSON form ({error}); expected a call that fits "
                 f"{self._bindable}."
             ) from error
-        self._decode(encoded)
+        self._decode(encoded, self._decoder_without(frozenset(bound)) if bound else self._decoder)
         return arguments
 
     def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,14 +134,14 @@ class Signature:
         Raises:
             ValidationError: they do not fit the function; the message names the parameter.
         """
-        return self._decode(b"{}" if data_json == "null" else data_json.encode())
+        return self._decode(b"{}" if data_json == "null" else data_json.encode(), self._decoder)
 
-    def _decode(self, encoded: bytes) -> dict[str, Any]:
+    def _decode(self, encoded: bytes, decoder: msgspec.json.Decoder[Any]) -> dict[str, Any]:
         try:
-            values = self._decoder.decode(encoded)
+            values = decoder.decode(encoded)
         except msgspec.ValidationError as error:
             raise ValidationError(self._explained(str(error))) from error
-        decoded = {name: getattr(values, name) for name in self._bindable.parameters}
+        decoded = {name: getattr(values, name) for name in values.__struct_fields__}
         return {name: value for name, value in decoded.items() if value is not msgspec.UNSET}
 
     def _explained(self, message: str) -> str:

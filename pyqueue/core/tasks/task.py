@@ -11,6 +11,7 @@ import msgspec
 from pyqueue.core.errors import ConfigError, ValidationError
 from pyqueue.core.job import Job, JobOptions
 from pyqueue.core.tasks.around import Wrap
+from pyqueue.core.tasks.call import Call
 from pyqueue.core.tasks.context import JobContext
 from pyqueue.core.tasks.policy import FailurePolicy
 from pyqueue.core.tasks.signature import Signature
@@ -149,6 +150,10 @@ class Task(Generic[P, R]):
         """`map` for event loops."""
         return await self.options().amap(calls)
 
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """A call with these arguments, not pushed but to be part of a flow or batch. Raises ValidationError."""
+        return self.options().call(*args, **kwargs)
+
     enqueue = push  # As Django and RQ call it.
     delay = push  # As Celery calls it.
 
@@ -196,6 +201,11 @@ class TaskPush(Generic[P, R]):
         """See `Task.amap`."""
         pushed = await self._task.owner().apush_many(self._queue, self._jobs(calls))
         return [self._handle(job_id) for job_id in pushed]
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """See `Task.call`."""
+        task, given = self._task, self._task.signature.bound(args, kwargs)
+        return Call(task.signature, given, queue=self._queue, name=task.name, options=self._options, owner=task.owner)
 
     enqueue = push
     delay = push
