@@ -333,7 +333,8 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True):
 
     `state` is the state after the change (None after a delete). `error` is set where a
     failure, an expiry or a cascade wrote one; `worker_id` where a worker was involved
-    and is known.
+    and is known. `position` is that of its commit in the event log, where it was read from there; all
+    jobs of a batch share one.
     """
 
     event: Event
@@ -343,6 +344,7 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     error: str | None = None
     worker_id: str | None = None
+    position: int | None = None
 
     @property
     def at(self) -> datetime:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,37 @@ def test_readers_beside_writers_miss_nothing(path: Path) -> None:
     assert sorted(seen) == sorted(pushed)
     if isinstance(path, Path):  # On PostgreSQL pushes go on side by side, and their commits come in any order.
         assert seen == sorted(seen), "ids and positions grow together"
+
+
+def test_a_follower_waits_for_what_comes_next(path: Path) -> None:
+    with PyQueue(path, durability="process") as queue, ThreadPoolExecutor() as pool:
+        start = queue.events().position
+        page = pool.submit(queue.events, start, wait_ms=20_000)
+        job_id = queue.push("q", "n")
+
+        [change] = page.result(timeout=10).changes
+
+    assert change.job_id == job_id
+    assert (change.position or 0) > start
+
+
+def test_a_follower_hears_of_other_handles(path: Path) -> None:
+    async def follow() -> str:
+        async with PyQueue(path) as queue, PyQueue(path) as other:
+            start = (await queue.aevents()).position
+            page = asyncio.create_task(queue.aevents(start, wait_ms=20_000))
+            job_id = await other.apush("q", "n")
+            [change] = (await page).changes
+            assert change.job_id == job_id
+            return "heard"
+
+    assert asyncio.run(follow()) == "heard"
+
+
+def test_a_follower_does_not_wait_longer_than_told(path: Path) -> None:
+    with PyQueue(path) as queue:
+        queue.push("q", "n")
+
+        page = queue.events(queue.events().position, wait_ms=1)
+
+    assert page.changes == []

@@ -18,7 +18,7 @@ from pyqueue.core.store.committer import Committer
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.store import Bell, Store
 from pyqueue.core.store.transaction import Effects, Transaction
-from pyqueue.core.store.wakeup import LISTEN_SECONDS, Wakeups, job_topic
+from pyqueue.core.store.wakeup import EVENTS_TOPIC, LISTEN_SECONDS, Wakeups, job_topic
 
 if TYPE_CHECKING:  # Imported where an event loop is at work: an import of pyqueue need not wait for them.
     import asyncio
@@ -106,7 +106,7 @@ class Runtime:
     def after_commit(self, effects: Effects) -> None:
         """Wakes and announces what a committed transaction has changed."""
         if self.wakeups.is_anyone_waiting:
-            self.wakeups.notify(effects.wakes | _ended(effects))
+            self.wakeups.notify(effects.wakes | _told(effects))
         if effects.ports and effects.wakes:
             self.wakeups.ring(effects.ports)
         if effects.due_us is not None:
@@ -168,9 +168,11 @@ class Runtime:
             raise QueueClosed("this queue handle was closed; open a new PyQueue on the same path.")
 
 
-def _ended(effects: Effects) -> dict[str, int]:
-    """The topics of the jobs that came to an end, with more waiters than a job can have."""
-    return {
+def _told(effects: Effects) -> dict[str, int]:
+    """The topics of the event log and of the jobs that came to an end, each with more waiters than there can be."""
+    if not effects.changes:
+        return {}
+    return {EVENTS_TOPIC: _ALL_WAITERS} | {
         job_topic(key): _ALL_WAITERS
         for change in effects.changes
         if change.state is None or change.state >= COMPLETED

@@ -12,12 +12,12 @@ from pyqueue.core.engine.intervene import require_job
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.errors import JobCancelled, JobFailed, WaitTimeout
 from pyqueue.core.handle.runtime import Runtime
-from pyqueue.core.job import Job
+from pyqueue.core.job import EventPage, Job
 from pyqueue.core.states import JobState
 from pyqueue.core.store import claim
 from pyqueue.core.store.limits import HOLDS_PULLS
 from pyqueue.core.store.transaction import Transaction
-from pyqueue.core.store.wakeup import Waiter, job_topic
+from pyqueue.core.store.wakeup import EVENTS_TOPIC, Waiter, job_topic
 
 if TYPE_CHECKING:
     import asyncio  # At run time where an event loop is at work, and so has imported it.
@@ -75,6 +75,40 @@ async def apull(runtime: Runtime, operation: Pull, wait_ms: int) -> list[Job]:
         if jobs:
             return jobs
     return []
+
+
+def events(runtime: Runtime, read: Callable[[Transaction], EventPage], wait_ms: float) -> EventPage:
+    """Waits up to `wait_ms` for the page that `read` gives to hold something; gives it as it is then."""
+    deadline = time.monotonic() + wait_ms / 1_000
+    while True:
+        woken = threading.Event()
+        waiter = Waiter((EVENTS_TOPIC,), woken.set)
+        runtime.wakeups.add(waiter)
+        try:
+            page = runtime.read(read)
+            if page.changes or page.has_gap or time.monotonic() >= deadline:
+                return page
+            woken.wait(_bounded(_FOREVER, deadline))
+        finally:
+            runtime.wakeups.remove(waiter)
+
+
+async def aevents(runtime: Runtime, read: Callable[[Transaction], EventPage], wait_ms: float) -> EventPage:
+    """`events` for event loops."""
+    import asyncio
+
+    deadline = time.monotonic() + wait_ms / 1_000
+    while True:
+        woken = asyncio.Event()
+        waiter = Waiter((EVENTS_TOPIC,), _setter(woken))
+        runtime.wakeups.add(waiter)
+        try:
+            page = await runtime.aread(read)
+            if page.changes or page.has_gap or time.monotonic() >= deadline:
+                return page
+            await _wait(woken, _bounded(_FOREVER, deadline))
+        finally:
+            runtime.wakeups.remove(waiter)
 
 
 def wait_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:

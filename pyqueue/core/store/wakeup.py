@@ -29,8 +29,12 @@ _IDLE_SECONDS: Final = 5.0
 LISTEN_SECONDS: Final = 60.0
 
 
+# The topic of those who follow the event log. No queue is called so: their names hold no colon.
+EVENTS_TOPIC: Final = "events:"
+
+
 def job_topic(key: int) -> str:
-    """The topic of the end of a job. No queue is called so: their names hold no colon."""
+    """The topic of the end of a job, which no queue can be called either."""
     return f"job:{key}"
 
 
