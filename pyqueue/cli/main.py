@@ -8,6 +8,7 @@ from pyqueue._version import VERSION
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
 from pyqueue.cli.queues import pause, purge, resume, status
 from pyqueue.cli.schedules import schedules
+from pyqueue.cli.serve import serve, token
 from pyqueue.cli.worker import worker
 from pyqueue.cli.workers import workers
 
@@ -17,10 +18,10 @@ from pyqueue.cli.workers import workers
 def main() -> None:
     """Persistent background jobs in one file.
 
-    Every command works on the file itself, beside the applications and workers that use it.
+    Every command works on the file itself, beside the applications, workers and servers that use it.
     """
 
 
 JOBS = (push, status, inspect, list_jobs, retry, cancel, delete)
-for command in (*JOBS, worker, workers, purge, pause, resume, schedules):
+for command in (serve, token, *JOBS, worker, workers, purge, pause, resume, schedules):
     main.add_command(command)

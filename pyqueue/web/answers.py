@@ -29,6 +29,7 @@ from pyqueue.core.shapes import (
     queue_object,
 )
 from pyqueue.core.states import JobState
+from pyqueue.web.stream import stream_name
 
 _encode = msgspec.json.encode
 
@@ -138,7 +139,8 @@ def event_page(page: EventPage) -> bytes:
 def event_object(change: JobChange) -> dict[str, Any]:
     """All that is known of one change."""
     return {
-        "event": f"job.{change.event.value}",
+        "event": stream_name(change),
+        "cause": change.event.value,
         "job_id": change.job_id,
         "queue": change.queue,
         "state": None if change.state is None else change.state.value,

@@ -216,6 +216,7 @@ class Flow(Struct):
 
 class Change(Struct):
     event: str
+    cause: str
     job_id: JobId
     queue: str
     state: JobState | None

@@ -1,0 +1,1 @@
+"""The standalone server: the same queue behind HTTP, WebSocket and TCP."""

@@ -1,0 +1,256 @@
+"""The ASGI application: HTTP requests to the API, events to those who follow them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from pyqueue.core.errors import PyQueueError
+from pyqueue.core.queue import PyQueue
+from pyqueue.server.auth import Authentication
+from pyqueue.server.browsers import Origins
+from pyqueue.server.events import Streams
+from pyqueue.server.settings import Settings
+from pyqueue.web.api import Api, Ready
+from pyqueue.web.errors import Refusal, envelope, reply_to
+from pyqueue.web.openapi import BASE
+from pyqueue.web.request import Grant, Reply, Request
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_SECURITY: Final = (
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("x-frame-options", "DENY"),
+)
+# What may pass before a client has sent its whole body; slower ones only hold a connection.
+_BODY_SECONDS: Final = 60.0
+_DRAINED_BYTES_MAX: Final = 16 * 1_048_576
+_REQUEST_ID_LENGTH_MAX: Final = 128
+
+
+class App:
+    """Everything on one port. `queue` must be open; whoever made it closes it."""
+
+    def __init__(self, queue: PyQueue, settings: Settings) -> None:
+        self._queue = queue
+        self._api = Api(queue)
+        self.authentication = Authentication(settings.auth)
+        self._origins = Origins(settings.browsers)
+        self._body_bytes_max = settings.server.body_bytes_max
+        self._streams = Streams(queue, settings.server.streams_max)
+        self._waits: set[asyncio.Task[Reply]] = set()
+        self._is_stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+
+    def stop(self) -> None:
+        """Ends long polls and streams; other requests run to their end."""
+        self._is_stopping = True
+        for wait in self._waits:
+            wait.cancel()
+        self._streams.stop()
+
+    # --- HTTP -----------------------------------------------------------------------------------
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        headers = _headers(scope)
+        request_id = _request_id(headers)
+        path = _path(scope)
+        try:
+            reply = await self._answer(scope, path, headers, receive, send)
+        except (Refusal, PyQueueError) as error:
+            reply = reply_to(error)
+        except Exception:  # The last resort: a request's accident ends neither the server nor its connection.
+            log.exception("a request could not be answered", extra={"request_id": request_id})
+            reply = envelope(500, "INTERNAL_ERROR", "the request could not be answered; see the log of the server.")
+        if reply is None:  # It was streamed, or its client is gone.
+            return
+        extra = (*self._origins.headers(headers.get("origin")), *_SECURITY, ("x-request-id", request_id))
+        await _send_reply(send, reply, extra, with_body=scope["method"] != "HEAD")
+        if log.isEnabledFor(logging.DEBUG) or reply.status >= 500:
+            _log_request(scope["method"], path, reply.status, request_id, time.perf_counter() - began)
+
+    async def _answer(
+        self, scope: Scope, path: str, headers: dict[str, str], receive: Receive, send: Send
+    ) -> Reply | None:
+        if scope["method"] == "OPTIONS":
+            preflight = self._origins.preflight(headers)
+            if preflight is not None:
+                return preflight
+        if path in ("/live", "/ready"):
+            return await self._probe(path)
+        if not path.startswith(BASE + "/"):
+            raise Refusal(
+                "NOT_FOUND", f"there is nothing at {path[:200]}; the API is at {BASE}, its page at {BASE}/docs."
+            )
+        below = path.removeprefix(BASE)
+        query = scope["query_string"].decode("latin-1")
+        grant = None if self._api.is_public(below) else self._grant(scope, headers, below, query)
+        if below == "/events/stream" and scope["method"] == "GET" and grant is not None:
+            return await self._streams.server_sent(grant, query, headers, receive, send)
+        if below == "/events" and scope["method"] == "GET":
+            raise Refusal(
+                "VALIDATION_ERROR", "this is a WebSocket; send an upgrade, or GET /api/v1/events/stream.", status=426,
+                headers=(("upgrade", "websocket"),),
+            )  # fmt: skip
+        if below == "/events/tickets" and scope["method"] == "POST" and grant is not None:
+            return self._streams.ticket(grant, self.authentication.tokens)
+        body = await self._body(receive, headers)
+        request = Request(
+            method=scope["method"],
+            path=below,
+            query=query,
+            content_type=headers.get("content-type", ""),
+            body=body,
+            grant=grant,
+        )
+        ready = self._api.plan(request)
+        if isinstance(ready, Reply):
+            return ready
+        if ready.plan.waits:
+            return await self._waited(ready, receive)
+        return await self._api.acarry_out(ready)
+
+    def _grant(self, scope: Scope, headers: dict[str, str], below: str, query: str) -> Grant:
+        if not self.authentication.is_on:
+            self._origins.require_own(headers)
+        address = scope["client"][0] if scope.get("client") else ""
+        if below in ("/events", "/events/stream") and "authorization" not in headers:
+            ticket = self._streams.ticket_of(query)
+            if ticket is not None:
+                return self.authentication.of_ticket(ticket, address)
+        return self.authentication.of_header(headers.get("authorization"), address)
+
+    async def _probe(self, path: str) -> Reply:
+        """`/live`: the process runs. `/ready`: it takes requests, and its database answers."""
+        if path == "/ready":
+            if self._is_stopping:
+                return envelope(503, "NOT_READY", "the server is ending.")
+            await self._queue.aevents()
+        return Reply(200, b'{"ok":true}')
+
+    async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
+        length = headers.get("content-length", "")
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        is_too_large = max(len(body), int(length) if length.isdecimal() else 0) > self._body_bytes_max
+        if not message.get("more_body") and not is_too_large:
+            return body
+        parts, size = [body], len(body)
+        async with asyncio.timeout(_BODY_SECONDS):
+            # A client that is still sending would not see the answer to a body that is too large: let it finish,
+            # unless it has far too much to say.
+            while message.get("more_body") and size <= _DRAINED_BYTES_MAX:
+                message = await receive()
+                size += len(message.get("body", b""))
+                is_too_large = is_too_large or size > self._body_bytes_max
+                if not is_too_large:
+                    parts.append(message.get("body", b""))
+        if is_too_large:
+            raise Refusal(
+                "PAYLOAD_TOO_LARGE",
+                f"the body has more than {self._body_bytes_max:,} bytes; send less, or in parts.",
+                headers=(("connection", "close"),),
+            )
+        return b"".join(parts)
+
+    async def _waited(self, ready: Ready, receive: Receive) -> Reply | None:
+        """Carries out what may take long; ends it when the client is gone, or the server is to stop.
+
+        A pull that is cancelled gives back what it had taken, so no job is lost to a client that has left.
+        """
+        answer = asyncio.create_task(self._api.acarry_out(ready))
+        gone = asyncio.create_task(_disconnected(receive))
+        self._waits.add(answer)
+        try:
+            if self._is_stopping:
+                answer.cancel()
+            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return Reply(200, ready.plan.shape([])) if answer.cancelled() else answer.result()
+            answer.cancel()
+            return None
+        finally:
+            self._waits.discard(answer)
+            gone.cancel()
+
+    # --- WebSocket ------------------------------------------------------------------------------
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _headers(scope)
+        path, query = _path(scope), scope["query_string"].decode("latin-1")
+        await receive()  # the request to connect
+        try:
+            if path != BASE + "/events":
+                raise Refusal("NOT_FOUND", f"there is no WebSocket at {path[:200]}; it is at {BASE}/events.")
+            grant = self._grant(scope, headers, "/events", query)
+            await self._streams.websocket(grant, query, receive, send)
+        except (Refusal, PyQueueError) as error:
+            await _refuse_websocket(scope, send, reply_to(error))
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _path(scope: Scope) -> str:
+    """The path as it was sent, percent-encoded, without the place where a proxy has put us."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    path: str = raw.partition(b"?")[0].decode("latin-1")
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _request_id(headers: dict[str, str]) -> str:
+    """The id that a proxy or client has given the request, or a new one."""
+    given = headers.get("x-request-id", "")
+    if given and len(given) <= _REQUEST_ID_LENGTH_MAX and given.isascii() and given.isprintable():
+        return given
+    return os.urandom(8).hex()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _send_reply(send: Send, reply: Reply, extra: tuple[tuple[str, str], ...], *, with_body: bool) -> None:
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in (*reply.headers, *extra)]
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body if with_body else b""})
+
+
+async def _refuse_websocket(scope: Scope, send: Send, reply: Reply) -> None:
+    """Answers the request to connect with an HTTP error, where the server can."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+        await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": reply.body})
+    else:
+        await send({"type": "websocket.close", "code": 1008})
+
+
+def _log_request(method: str, path: str, status: int, request_id: str, seconds: float) -> None:
+    level = logging.WARNING if status >= 500 else logging.DEBUG
+    facts = {
+        "method": method,
+        "path": path,
+        "status": status,
+        "request_id": request_id,
+        "ms": round(seconds * 1_000, 2),
+    }
+    log.log(level, "request", extra=facts)

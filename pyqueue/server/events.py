@@ -1,0 +1,170 @@
+"""Those who follow the events: over a WebSocket, or as server-sent events.
+
+Each reads the event log of the database by itself, from its own position: what any process did is there, a
+slow reader only falls behind, and one that comes back goes on where it was. Nobody is sent events before
+what came earlier. Where the log does not reach back far enough, the reader is told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+
+from pyqueue.core.job import EventPage, JobChange
+from pyqueue.core.queue import PyQueue
+from pyqueue.server.tokens import TICKET_SECONDS, Tokens
+from pyqueue.web.answers import event_object
+from pyqueue.web.errors import Refusal
+from pyqueue.web.request import Grant, Reply, Role
+from pyqueue.web.stream import Filter, filter_of, stream_name
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_encode: Final = msgspec.json.encode
+# A comment (or nothing, on a WebSocket) so often, so that proxies do not take the silence for the end.
+_SILENCE_MS: Final = 15_000
+# Commits that come within this go out together: each look at the log costs a read.
+_GATHER_SECONDS: Final = 0.02
+_PAGE_ROWS: Final = 500
+
+
+class Streams:
+    """The followers of this process."""
+
+    def __init__(self, queue: PyQueue, streams_max: int) -> None:
+        self._queue = queue
+        self._streams_max = streams_max
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Ends all streams; their clients come back where they were."""
+        self._is_stopping = True
+        for task in self._running:
+            task.cancel()
+
+    def ticket(self, grant: Grant, tokens: Tokens) -> Reply:
+        """A ticket for the stream, for pages that can send no header with it."""
+        _require_reader(grant)
+        ticket = tokens.ticket_for(grant) if tokens else ""
+        return Reply(200, _encode({"ok": True, "ticket": ticket, "expires_in_ms": TICKET_SECONDS * 1_000}))
+
+    def ticket_of(self, query: str) -> str | None:
+        """The ticket in the query of a stream."""
+        found = parse_qs(query).get("ticket")
+        return found[0] if found else None
+
+    async def server_sent(
+        self, grant: Grant, query: str, headers: dict[str, str], receive: Receive, send: Send
+    ) -> Reply | None:
+        """Sends events until the client leaves."""
+        _require_reader(grant)
+        wanted = filter_of(query, headers.get("last-event-id"), grant)
+        position = await self._begin(wanted)
+        head = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+
+        async def write() -> None:
+            async for page in self._pages(position):
+                await send({"type": "http.response.body", "body": _sse(page, wanted), "more_body": True})
+
+        await self._until_gone(write(), _http_gone(receive))
+        if self._is_stopping:
+            await send({"type": "http.response.body", "body": b""})
+        return None
+
+    async def websocket(self, grant: Grant, query: str, receive: Receive, send: Send) -> None:
+        """Sends one text frame for each event until the client closes."""
+        _require_reader(grant)
+        wanted = filter_of(query, None, grant)
+        position = await self._begin(wanted)
+        await send({"type": "websocket.accept"})
+
+        async def write() -> None:
+            async for page in self._pages(position):
+                for frame in _frames(page, wanted):
+                    await send({"type": "websocket.send", "text": frame.decode()})
+
+        await self._until_gone(write(), _websocket_gone(receive))
+        if self._is_stopping:
+            await send({"type": "websocket.close", "code": 1012})  # "service restart"
+
+    async def _begin(self, wanted: Filter) -> int:
+        if self._is_stopping or len(self._running) >= self._streams_max:
+            raise Refusal("RATE_LIMITED", "as many follow the events as may; try again later.")
+        return (await self._queue.aevents()).position if wanted.after is None else wanted.after
+
+    async def _pages(self, position: int) -> AsyncIterator[EventPage]:
+        """What happens from a position on; a page without changes after a time of silence."""
+        while True:
+            page = await self._queue.aevents(position, limit=_PAGE_ROWS, wait_ms=_SILENCE_MS)
+            yield page
+            position = page.position
+            await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _until_gone(self, writing: Any, going: Any) -> None:
+        """Writes until the client goes or the server stops."""
+        writer, gone = asyncio.create_task(writing), asyncio.create_task(going)
+        self._running.add(writer)
+        try:
+            await asyncio.wait((writer, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._running.discard(writer)
+            writer.cancel()
+            gone.cancel()
+            await asyncio.gather(writer, gone, return_exceptions=True)
+
+
+def _require_reader(grant: Grant) -> None:
+    if not grant.allows(Role.READ):
+        raise Refusal("FORBIDDEN", f"token {grant.name!r} lacks the role 'read'.")
+
+
+def _sse(page: EventPage, wanted: Filter) -> bytes:
+    """A page as server-sent events. Only the last of a commit has an id: whoever comes back misses none of it."""
+    lines = [b"event: gap\ndata: {}\n\n"] if page.has_gap else []
+    for change, is_last in _selected(page, wanted):
+        name = stream_name(change)
+        data = _encode(event_object(change) if wanted.is_full else wanted.plain(change))
+        mark = b"id: %d\n" % change.position if is_last and change.position is not None else b""
+        lines.append(mark + b"event: %s\ndata: %s\n\n" % (name.encode(), data))
+    # The position moves on although nothing was of interest, so that a return does not begin too far back.
+    lines.append(b"id: %d\n: at %d\n\n" % (page.position, page.position))
+    return b"".join(lines)
+
+
+def _frames(page: EventPage, wanted: Filter) -> list[bytes]:
+    """A page as text frames: exactly the four keys of the wire format, unless more were asked for."""
+    if not wanted.is_full:
+        return [_encode(wanted.plain(change)) for change, _ in _selected(page, wanted)]
+    frames = [_encode({"event": "gap", "id": page.position})] if page.has_gap else []
+    return frames + [
+        _encode(event_object(change) | ({"id": change.position} if is_last else {}))
+        for change, is_last in _selected(page, wanted)
+    ]
+
+
+def _selected(page: EventPage, wanted: Filter) -> list[tuple[JobChange, bool]]:
+    """The changes that are wanted, each with whether its commit ends with it."""
+    following: list[JobChange | None] = [*page.changes[1:], None]
+    return [
+        (change, after is None or after.position != change.position)
+        for change, after in zip(page.changes, following, strict=False)
+        if wanted.takes(change)
+    ]
+
+
+async def _http_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _websocket_gone(receive: Receive) -> None:
+    """Reads what the client sends, which means nothing to us, until it closes."""
+    while (await receive())["type"] != "websocket.disconnect":
+        continue
