@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from pyqueue.cli import logs
 from pyqueue.cli.storage import reports_errors
+from pyqueue.core import logs
 from pyqueue.core.errors import ConfigError
 
 # As in a worker: what waits for the GIL should not wait for long.

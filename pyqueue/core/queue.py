@@ -69,6 +69,11 @@ class PyQueue(Flowing, Following, Intervening, Limiting):
             store,
             sender=self,
         )
+        # What another process needs to open the same. The path of PostgreSQL is without its password.
+        self._opening = {
+            "url": str(url) if config.is_postgres(url) else store.path,
+            "durability": durability, "lease_ms": self._lease_ms, "logs_events": logs_events,
+        }  # fmt: skip
         self.tasks = Tasks(self)
         self.task, self.wrap = self.tasks.task, self.tasks.wrap
         self.cron, self.every = self.tasks.cron, self.tasks.every

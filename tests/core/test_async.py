@@ -19,7 +19,8 @@ from tests.writers import all_writers_taken
 # Blocks on purpose (a worker, a thread), or is made for a place where there is no loop.
 SYNC_ONLY = {
     "memory", "lent_to_memory", "on", "include", "wrap_push", "unwrap_push", "start_housekeeping",
-    "worker", "run_worker", "pull_until", "wake_pulls", "beat", "leave", "flow", "batch",
+    "worker", "run_worker", "pull_until", "wake_pulls", "beat", "leave", "runs", "complete", "time_out",
+    "flow", "batch",
 }  # fmt: skip
 
 

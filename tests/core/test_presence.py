@@ -6,8 +6,6 @@ import os
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,9 +14,9 @@ import pytest
 from pyqueue import Job, PyQueue
 from pyqueue._version import VERSION
 from pyqueue.core.presence import Presence
-from pyqueue.core.worker.worker import Worker
 from pyqueue.testing import FakeClock
 from tests.waiting import eventually
+from tests.working import running
 
 PRESENCE = Presence(
     id="w-1",
@@ -32,18 +30,6 @@ PRESENCE = Presence(
     tasks=(),
     started_us=1,
 )
-
-
-@contextmanager
-def running(worker: Worker) -> Iterator[None]:
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def test_a_running_worker_is_listed_with_its_jobs_and_gone_after_its_end(path: Path) -> None:

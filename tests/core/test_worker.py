@@ -9,15 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyqueue import Job, JobState, PyQueue, Worker, WorkerReport
+from pyqueue import Job, JobState, PyQueue
 from pyqueue.core.errors import ValidationError
 from tests.waiting import eventually
+from tests.working import running
 
 
 @pytest.fixture
@@ -25,20 +25,6 @@ def queue(path: Path) -> Iterator[PyQueue]:
     """With the clock of the machine, which workers sleep by."""
     with PyQueue(path) as opened:
         yield opened
-
-
-@contextmanager
-def running(worker: Worker) -> Iterator[list[WorkerReport]]:
-    """A worker on a thread of its own; its report is there after the block."""
-    reports: list[WorkerReport] = []
-    thread = threading.Thread(target=lambda: reports.append(worker.run()))
-    thread.start()
-    try:
-        yield reports
-    finally:
-        worker.stop()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -117,7 +103,7 @@ def test_a_job_beyond_its_timeout_is_failed_and_its_late_result_refused(queue: P
 
     report = queue.run_worker("q", lambda job: time.sleep(0.5), burst=True)
 
-    assert (report.completed, report.lost) == (0, 1)
+    assert (report.completed, report.failed) == (0, 1)
     assert "timed out" in str(queue.get_job(job_id).last_error)
 
 

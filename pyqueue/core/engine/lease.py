@@ -8,9 +8,9 @@ from typing import ClassVar
 from msgspec import Struct
 
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.engine.finish import Ref, fail_run, refusal
+from pyqueue.core.engine.finish import Ref, fail_run, refusal, require_run
 from pyqueue.core.errors import PyQueueError
-from pyqueue.core.job import HeartbeatResult
+from pyqueue.core.job import FailResult, HeartbeatResult
 from pyqueue.core.states import ACTIVE
 from pyqueue.core.store import finish, lease
 from pyqueue.core.store.finish import Run
@@ -77,6 +77,23 @@ class Progress(Struct, frozen=True):
             lease.add_log(tx, key, self.message)
 
 
+class TimeOut(Struct, frozen=True):
+    """Ends a run as housekeeping does when its timeout is over: for a worker that watches the clock itself.
+
+    Raises:
+        JobNotFound, InvalidState, LeaseLost.
+    """
+
+    ref: Ref
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> FailResult:
+        key = self.ref.key(tx)
+        run = require_run(tx, key, self.ref)
+        return fail_run(tx, key, run, _timed_out_text(run), Event.TIMEOUT)
+
+
 def end_lapsed(tx: Transaction, limit: int) -> Sequence[Event]:
     """Fails the runs whose lease or timeout is over, up to `limit`; gives the event of each."""
     events = []
@@ -94,6 +111,10 @@ def _verdict(tx: Transaction, run: Run) -> tuple[Event, str]:
     if run.timeout_ms is not None and run.started_us is not None:
         deadline_us = run.started_us + run.timeout_ms * 1_000
         if tx.now_us >= deadline_us:
-            return Event.TIMEOUT, f"job timed out after {run.timeout_ms} ms"
+            return Event.TIMEOUT, _timed_out_text(run)
     worker = run.worker_id or "unnamed"
     return Event.STALL, f"job stalled (no heartbeat): worker {worker} was not heard of before its lease ended"
+
+
+def _timed_out_text(run: Run) -> str:
+    return f"job timed out after {run.timeout_ms} ms"

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
+from pyqueue.core import validate
+from pyqueue.core.config import MEMORY
+from pyqueue.core.engine.finish import Ack, Ref
+from pyqueue.core.engine.lease import TimeOut
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.engine.queues import overview
 from pyqueue.core.engine.workers import Beat, Leave
-from pyqueue.core.errors import ConfigError, PyQueueError
+from pyqueue.core.errors import ConfigError, PyQueueError, ValidationError
 from pyqueue.core.handle import waiting
 from pyqueue.core.handle.consuming import Consuming
 from pyqueue.core.handle.flows import WithFlows
+from pyqueue.core.handle.inspecting import Inspecting
 from pyqueue.core.handle.refs import ref_of
 from pyqueue.core.handle.scheduling import Scheduling
 from pyqueue.core.handle.steps import Stepping
 from pyqueue.core.housekeeper import Housekeeper
-from pyqueue.core.job import HeartbeatResult, HousekeepingReport, Job
+from pyqueue.core.job import FailResult, HeartbeatResult, HousekeepingReport, Job
 from pyqueue.core.presence import Presence
 from pyqueue.core.store import claim
 from pyqueue.core.tasks.around import Around
@@ -26,15 +31,20 @@ from pyqueue.core.tasks.running import TaskHandler
 
 if TYPE_CHECKING:
     from pyqueue.core.worker.drain import Drain, DrainReport
-    from pyqueue.core.worker.worker import Worker, WorkerOptions, WorkerReport
+    from pyqueue.core.worker.options import Settings, WorkerOptions
+    from pyqueue.core.worker.pipe import Work
+    from pyqueue.core.worker.run import EitherHandler, Handler
+    from pyqueue.core.worker.worker import Worker, WorkerReport
 
 
-class Working(Consuming, Stepping, Scheduling, WithFlows):
+class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
     """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
 
     _housekeeper: Housekeeper
     tasks: Tasks
     _housekeeping: threading.Lock
+    path: str
+    _opening: dict[str, Any]
 
     def housekeep(self) -> HousekeepingReport:
         """Does now what housekeeping would.
@@ -63,21 +73,49 @@ class Working(Consuming, Stepping, Scheduling, WithFlows):
 
     def worker(
         self,
-        queues: str | Sequence[str] | None = None,
+        queues: str | Sequence[str] | Mapping[str, int] | None = None,
         handler: Callable[[Job], Any] | None = None,
         **options: Unpack[WorkerOptions],
     ) -> Worker:
         """A worker that has not started: call its `run`, and from elsewhere its `stop`. See `run_worker`."""
-        from pyqueue.core.worker.run import EitherHandler, Handler
-        from pyqueue.core.worker.worker import Worker  # Most who import pyqueue push, and run no worker.
+        from pyqueue.core.worker.options import settings_of  # Most who import pyqueue push, and run no worker.
+        from pyqueue.core.worker.turns import turns_of
+        from pyqueue.core.worker.worker import Worker
 
-        runs: Handler | EitherHandler = TaskHandler(self.tasks, self) if handler is None else self._surrounded(handler)
-        checked = self._pull_of(self._queues_of_tasks() if queues is None else queues, 1, options.get("lease_ms"), None)
-        options["lease_ms"] = checked.lease_ms
-        return Worker(self, checked.queues, runs, tasks=self.tasks.names if handler is None else (), **options)
+        settings = settings_of(options, self._lease_ms)
+        names = self._queues_of_tasks() if queues is None else queues
+        turns = turns_of(names if isinstance(names, Mapping) else self._pull_of(names, 1, None, None).queues)
+        runs = self.runs(handler)
+        tasks = self.tasks.names if handler is None else ()
+        work = self._work(handler, settings) if settings.mode == "process" else None
+        return Worker(self, turns, runs, settings, tasks=tasks, work=work)
+
+    def runs(self, handler: Callable[[Job], Any] | None) -> Handler | EitherHandler:
+        """What a worker calls for a job: the handler with what surrounds it, or the tasks of this queue. For workers.
+
+        Raises:
+            ValidationError: the handler is no function.
+        """
+        if handler is None:
+            return TaskHandler(self.tasks, self)
+        return self._surrounded(handler)
 
     def _surrounded(self, handler: Callable[[Job], Any]) -> Callable[[Job], Any]:
-        return Around(self).handling(handler, lambda: self.tasks.wraps) if callable(handler) else handler
+        if not callable(handler):
+            raise ValidationError(f"handler {validate.shown(handler)}; expected a function that takes a Job.")
+        return Around(self).handling(handler, lambda: self.tasks.wraps)
+
+    def _work(self, handler: Callable[[Job], Any] | None, settings: Settings) -> Work:
+        """What child processes are to run. They have no memory of this process, only names."""
+        from pyqueue.core import logs
+        from pyqueue.core.worker.pipe import Work
+        from pyqueue.core.worker.target import path_of
+
+        if self._runtime.store.path == MEMORY:
+            raise ConfigError("a queue in memory has no other processes; mode 'process' needs one in a file.")
+        import_path = settings.import_path or path_of(self if handler is None else handler)
+        log_format, log_level = logs.in_use()
+        return Work(import_path, self._opening, log_format, log_level)
 
     def _queues_of_tasks(self) -> list[str]:
         if not self.tasks.queues:
@@ -86,19 +124,25 @@ class Working(Consuming, Stepping, Scheduling, WithFlows):
 
     def run_worker(
         self,
-        queues: str | Sequence[str] | None = None,
+        queues: str | Sequence[str] | Mapping[str, int] | None = None,
         handler: Callable[[Job], Any] | None = None,
         **options: Unpack[WorkerOptions],
     ) -> WorkerReport:
-        """Runs `handler(job)` on the jobs of `queues` (in order of preference) until told to stop.
+        """Runs `handler(job)` on the jobs of `queues` until told to stop.
 
-        Without a handler it runs the tasks of this queue, and without `queues` on all queues that they push to.
+        `queues`: names in strict order of preference, or a mapping of names to weights (`{"emails": 3,
+        "reports": 1}`: three jobs of the one for each of the other). Without a handler it runs the tasks of this
+        queue, and without `queues` on all queues that they push to.
         A plain handler runs on `concurrency` threads, an `async def` one as that many tasks on
-        one event loop. What it returns (JSON) becomes the job's result; what it raises is a
-        failed attempt, with the traceback in `last_error`. Leases are kept alive whatever the
+        one event loop; with `mode="process"` either runs in that many processes. What it returns (JSON) becomes the
+        job's result; what it raises is a failed attempt, with the traceback in `last_error`. A run that exceeds the
+        job's `timeout_ms` is ended: see `docs/workers.md`. Leases are kept alive whatever the
         handler does. Called in the main thread, SIGTERM and SIGINT end it: the first lets running
         jobs finish for up to `grace_ms`, the second, or the end of that time, gives them back.
         Database trouble is waited out. Options: see `WorkerOptions`.
+
+        Raises:
+            ValidationError, ConfigError: the options do not fit, or not together.
         """
         return self.worker(queues, handler, **options).run()
 
@@ -172,6 +216,14 @@ class Working(Consuming, Stepping, Scheduling, WithFlows):
         """`pull` whose wait also ends when `is_over()` is true after a `wake_pulls()`. For workers."""
         operation = Pull(tuple(queues), count, lease_ms, worker_id)
         return self._runtime.write(operation) or waiting.pull(self._runtime, operation, wait_ms, is_over)
+
+    def complete(self, items: Sequence[tuple[Job, str | None]], /) -> Sequence[PyQueueError | None]:
+        """`ack_many` with results that are JSON already: None or the error for each, in order. For workers."""
+        return self._runtime.write(Ack(tuple((Ref(job.key, job.lease), result_json) for job, result_json in items)))
+
+    def time_out(self, job: Job, /) -> FailResult:
+        """Ends a run whose `timeout_ms` is over, as housekeeping would. For workers. Raises what `fail` raises."""
+        return self._runtime.write(TimeOut(ref_of(job)))
 
     def beat(
         self, jobs: Sequence[Job], /, *, lease_ms: int, presence: Presence | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from pyqueue.core.errors import UnknownTask
 from pyqueue.core.job import Job
@@ -12,6 +12,8 @@ from pyqueue.core.tasks.context import ContextQueue, JobContext
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.task import AnyTask
 
+_MODES: Final[tuple[tuple[Literal["thread", "async"], bool], ...]] = (("thread", False), ("async", True))
+
 
 class TaskHandler:
     """A handler for workers: finds the task by the job's name, and calls it with the job's data."""
@@ -19,6 +21,12 @@ class TaskHandler:
     def __init__(self, tasks: Tasks, queue: ContextQueue) -> None:
         self._tasks, self._queue = tasks, queue
         self._around = Around(queue)
+
+    def modes(self) -> list[Literal["thread", "async"]]:
+        """How the tasks are to be run: plain functions on threads, coroutine functions on an event loop."""
+        kinds = {self._tasks.find(name) for name in self._tasks.names}
+        asyncs = {task.is_async for task in kinds if task is not None}
+        return [mode for mode, is_async in _MODES if is_async in asyncs or not asyncs]
 
     def is_async(self, job: Job) -> bool:
         """Whether the job is to run on the event loop, by `arun`."""

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from pyqueue.core.errors import StateError, StorageError
 from pyqueue.core.job import Job
 from pyqueue.core.worker.hand import Hand
+from pyqueue.core.worker.options import Settings
+from pyqueue.core.worker.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -76,26 +78,24 @@ class Claiming:
     def __init__(
         self,
         source: Source,
-        queues: Sequence[str],
+        turns: Turns,
         hand: Hand,
         pace: Pace,
         submit: Callable[[list[Job]], None],
-        *,
-        concurrency: int,
-        lease_ms: int,
+        settings: Settings,
         worker_id: str,
-        is_burst: bool,
+        *,
         is_stopping: Callable[[], bool],
-        prefetch_ms: int,
     ) -> None:
-        self._source, self._queues, self._hand, self._pace, self._submit = source, queues, hand, pace, submit
-        self._concurrency, self._lease_ms, self._worker_id = concurrency, lease_ms, worker_id
-        self._is_burst, self._prefetch_seconds = is_burst, prefetch_ms / 1_000
+        self._source, self._turns, self._hand, self._pace, self._submit = source, turns, hand, pace, submit
+        self._concurrency, self._lease_ms, self._worker_id = settings.concurrency, settings.lease_ms, worker_id
+        self._is_burst, self._prefetch_seconds = settings.burst, settings.prefetch_ms / 1_000
+        self._jobs_left = float("inf") if settings.max_jobs is None else settings.max_jobs
         self._is_stopping = is_stopping
         self._stop = threading.Event()
 
     def start(self, when_done: Callable[[], None]) -> None:
-        """Starts the thread; `when_done` is called when a burst is over."""
+        """Starts the thread; `when_done` is called when a burst is over, or all jobs that were to be done are."""
         self._thread = threading.Thread(target=self._claim, args=(when_done,), name="pyqueue-claim", daemon=True)
         self._thread.start()
 
@@ -113,34 +113,40 @@ class Claiming:
             self._give_back_overdue()
             wanted = self._wanted()
             if wanted <= 0:
-                self._hand.wait_for_change(max(self._prefetch_seconds, _LOOK_SECONDS))
+                self._hand.wait_for_room(self._low_water(), max(self._prefetch_seconds, _LOOK_SECONDS))
                 continue
             # Looked at before the pull: a failed job may be ready again the moment it leaves the hand.
             was_empty = self._hand.is_empty()
-            jobs = self._pull(wanted)
+            jobs = self._pull(wanted) if self._jobs_left else []
             if jobs:
+                self._jobs_left -= len(jobs)
+                self._turns.note([job.queue for job in jobs])
                 self._hand.take(jobs)
                 self._submit(jobs)
-            elif self._is_burst and was_empty:
+            elif was_empty and (self._is_burst or not self._jobs_left):
                 when_done()
                 return
-            elif self._is_burst:
-                self._hand.wait_for_change(_LOOK_SECONDS)
+            elif self._is_burst or not self._jobs_left:
+                self._hand.wait_for_room(-1, _LOOK_SECONDS)
 
     def _wanted(self) -> int:
         ready, running, finishing = self._hand.counts()
-        prefetch = self._pace.prefetch()
         # Top up when half of the stock is used, so that claims come in batches.
-        if (running >= self._concurrency and ready > prefetch // 2) or finishing >= _UNCOMMITTED_MAX:
+        if ready + running > self._low_water() or finishing >= _UNCOMMITTED_MAX:
             return 0
-        return self._concurrency + prefetch - ready - running
+        return self._concurrency + self._pace.prefetch() - ready - running
+
+    def _low_water(self) -> int:
+        """How many jobs ready or running are few enough to claim more."""
+        prefetch = self._pace.prefetch()
+        return self._concurrency + (prefetch // 2 if prefetch else -1)
 
     def _pull(self, wanted: int) -> list[Job]:
         try:
             return self._source.pull_until(
                 lambda: self._is_burst or self._stop.is_set(),
-                self._queues,
-                count=wanted,
+                self._turns.order(),
+                count=int(min(wanted, self._jobs_left)),
                 wait_ms=self._wait_ms(),
                 lease_ms=self._lease_ms,
                 worker_id=self._worker_id,
@@ -159,6 +165,7 @@ class Claiming:
         overdue = self._hand.take_back(older_than_seconds=max(2 * self._prefetch_seconds, _OVERDUE_SECONDS_MIN))
         if overdue:
             self._pace.forget()
+        self._jobs_left += len(overdue)
         for job in overdue:
             give_back(self._source, job)
 

@@ -14,7 +14,7 @@ from pyqueue.core.clock import to_datetime
 from pyqueue.core.errors import ConfigError, StateError, ValidationError
 from pyqueue.core.job import FailResult, Job
 from pyqueue.core.verdicts import Discard, Snooze, Verdict
-from pyqueue.core.worker.run import EitherHandler
+from pyqueue.core.worker.run import SplitHandler
 
 # Nobody sends heartbeats meanwhile.
 _LEASE_MS: Final = 3_600_000
@@ -81,7 +81,7 @@ class Drain:
     def __init__(
         self,
         queue: DrainedQueue,
-        handler: EitherHandler,
+        handler: SplitHandler,
         *,
         names: Callable[[], Sequence[str]],
         next_delay_us: Callable[[Sequence[str]], int | None],

@@ -6,26 +6,27 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from pyqueue.core.errors import PyQueueError, StateError, StorageError, ValidationError
-from pyqueue.core.handle.refs import result_text
-from pyqueue.core.job import AckResult, FailResult, Job
-from pyqueue.core.verdicts import Snooze, Verdict
+from pyqueue.core.errors import PyQueueError, StateError, StorageError
+from pyqueue.core.job import Attempt, FailResult, Job
 from pyqueue.core.worker.hand import Hand
-from pyqueue.core.worker.run import Outcome
+from pyqueue.core.worker.outcome import Crashed, Done, Failed, Outcome, Snoozed, Stopped, TimedOut
 
 log = logging.getLogger(__name__)
 
 _BATCH_MAX: Final = 200
 # While the database is away, an outcome is tried again after these waits; the last one repeats.
 _RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# A job that has killed so many processes is not given to another, however many attempts it has left.
+CRASHES_MAX: Final = 3
+_CRASHED: Final = "the process that ran the job died: "
 
 
 class Finisher(Protocol):
     """The calls of a queue that end runs."""
 
-    def ack_many(self, items: list[tuple[Job, object]], /) -> list[AckResult]: ...
+    def complete(self, items: Sequence[tuple[Job, str | None]], /) -> Sequence[PyQueueError | None]: ...
 
     def fail(
         self,
@@ -38,7 +39,11 @@ class Finisher(Protocol):
         discard: bool = False,
     ) -> FailResult: ...
 
+    def time_out(self, job: Job, /) -> FailResult: ...
+
     def release(self, job: Job, /, *, delay_ms: int = 0) -> None: ...
+
+    def attempts(self, job: Job, /) -> list[Attempt]: ...
 
 
 class Tally:
@@ -51,6 +56,11 @@ class Tally:
         self.lost = 0
 
 
+class _Success(NamedTuple):
+    outcome: Outcome
+    result_json: str | None
+
+
 class Finishing:
     """A thread that takes outcomes as they come and commits all there are as one batch."""
 
@@ -59,10 +69,11 @@ class Finishing:
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
         self._abandon = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="pyqueue-finish", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def put(self, outcome: Outcome) -> None:
-        self._hand.finish(outcome.job)
         self._outcomes.put(outcome)
 
     def stop(self, *, is_at_once: bool) -> None:
@@ -74,13 +85,13 @@ class Finishing:
 
     def _serve(self) -> None:
         while (batch := self._next_batch()) is not None:
-            acks = [outcome for outcome in batch if outcome.error is None]
-            acks = [outcome for outcome in acks if self._has_a_storable_result(outcome)]
-            if acks:
-                self._persist(lambda acks=acks: self._ack(acks))  # type: ignore[misc]
-            for outcome in batch:
-                if outcome.error is not None:
-                    self._persist(lambda outcome=outcome: self._end_unfinished(outcome))  # type: ignore[misc]
+            done = [_Success(outcome, outcome.end.result_json) for outcome in batch if isinstance(outcome.end, Done)]
+            if done:
+                self._persist(lambda done=done: self._complete(done))  # type: ignore[misc]
+            if len(done) < len(batch):
+                for outcome in batch:
+                    if not isinstance(outcome.end, Done):
+                        self._persist(lambda outcome=outcome: self._end_unfinished(outcome))  # type: ignore[misc]
             self._hand.settle([outcome.job for outcome in batch])
 
     def _next_batch(self) -> list[Outcome] | None:
@@ -111,51 +122,56 @@ class Finishing:
                     return None  # The leases will lapse, and the jobs run again elsewhere.
                 tries += 1
 
-    def _ack(self, outcomes: Sequence[Outcome]) -> None:
-        results = self._queue.ack_many([(outcome.job, outcome.result) for outcome in outcomes])
-        for outcome, result in zip(outcomes, results, strict=True):
-            if result.error is None:
-                self.tally.completed += 1
+    def _complete(self, done: Sequence[_Success]) -> None:
+        errors = self._queue.complete([(outcome.job, result_json) for outcome, result_json in done])
+        is_told = log.isEnabledFor(logging.INFO)
+        for (outcome, _), error in zip(done, errors, strict=True):
+            if error is not None:
+                self._lost(outcome, error)
+                continue
+            self.tally.completed += 1
+            if is_told:
                 log.info("job completed", extra=_facts(outcome))
-            else:
-                self._lost(outcome, result.error)
 
     def _end_unfinished(self, outcome: Outcome) -> None:
         try:
-            if outcome.is_cancelled:
-                self._queue.release(outcome.job)
-                self.tally.released += 1
-            elif isinstance(outcome.error, Snooze):
-                self._queue.release(outcome.job, delay_ms=outcome.error.delay_ms)
-                self.tally.released += 1
-                log.info("job put off", extra=_facts(outcome) | {"delay_ms": outcome.error.delay_ms})
-            elif outcome.error is not None:
-                self._fail(outcome, outcome.error)
+            match outcome.end:
+                case Failed(error, retry, delay_ms, discard):
+                    failed = self._queue.fail(outcome.job, error, retry=retry, delay_ms=delay_ms, discard=discard)
+                    self._failed(outcome, failed, "job failed")
+                case Snoozed(delay_ms):
+                    self._queue.release(outcome.job, delay_ms=delay_ms)
+                    self.tally.released += 1
+                    log.info("job put off", extra=_facts(outcome) | {"delay_ms": delay_ms})
+                case Stopped():
+                    self._queue.release(outcome.job)
+                    self.tally.released += 1
+                case TimedOut():
+                    self._time_out(outcome)
+                case Crashed(how):
+                    self._failed(outcome, self._fail_crashed(outcome.job, how), "job killed its process")
         except StateError as error:
             self._lost(outcome, error)
 
-    def _fail(self, outcome: Outcome, error: BaseException) -> None:
-        if isinstance(error, Verdict):
-            failed = self._fail_by_verdict(outcome.job, error)
-        else:
-            failed = self._queue.fail(outcome.job, error)
+    def _failed(self, outcome: Outcome, failed: FailResult, what: str) -> None:
         self.tally.failed += 1
         level = logging.INFO if failed.will_retry else logging.WARNING
-        log.log(level, "job failed", extra=_facts(outcome) | {"state": failed.state, "will_retry": failed.will_retry})
+        log.log(level, what, extra=_facts(outcome) | {"state": failed.state, "will_retry": failed.will_retry})
 
-    def _fail_by_verdict(self, job: Job, verdict: Verdict) -> FailResult:
-        """As the handler has decided."""
-        return self._queue.fail(job, verdict.told(), **verdict.fail_options())
-
-    def _has_a_storable_result(self, outcome: Outcome) -> bool:
-        """A result that is not JSON fails its job, not the batch."""
+    def _time_out(self, outcome: Outcome) -> None:
         try:
-            result_text(outcome.result)
-        except ValidationError as error:
-            unstorable = outcome._replace(error=error)
-            self._persist(lambda: self._end_unfinished(unstorable))
-            return False
-        return True
+            self._failed(outcome, self._queue.time_out(outcome.job), "job timed out")
+        except StateError:
+            # Housekeeping, here or elsewhere, has seen it first; that is what was to be done.
+            self.tally.failed += 1
+            log.info("job timed out", extra=_facts(outcome))
+
+    def _fail_crashed(self, job: Job, how: str) -> FailResult:
+        """A failed attempt; the last one, if the job has done so before and before that."""
+        crashes = 1 + sum(attempt.error.startswith(_CRASHED) for attempt in self._queue.attempts(job))
+        if crashes < CRASHES_MAX:
+            return self._queue.fail(job, _CRASHED + how)
+        return self._queue.fail(job, f"{_CRASHED}{how}; it has killed {crashes} and gets no other", retry=False)
 
     def _lost(self, outcome: Outcome, error: PyQueueError) -> None:
         self.tally.lost += 1
@@ -169,5 +185,5 @@ def _facts(outcome: Outcome) -> dict[str, object]:
         "queue": job.queue,
         "job_name": job.name,
         "attempt": job.attempt + 1,
-        "seconds": round(outcome.seconds, 6),
+        "duration_ms": round(outcome.seconds * 1_000, 3),
     }

@@ -12,11 +12,14 @@ class Hand:
     """Counts and lists the jobs in hand; shared by the threads of a worker.
 
     A job is *ready* (claimed, not started), then *running*, then *finishing* (its outcome is
-    not committed yet). Heartbeats are sent for all of them.
+    not committed yet). Heartbeats are sent for all of them. Of those who could end a run (the handler, its
+    timeout, a second signal) the first takes the job out of *running*, and the word of the others is not taken.
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        # Whoever waits says for what, so that the runners, who pass here with every job, wake nobody in vain.
+        self._changed = threading.Condition(threading.Lock())
+        self._wakes_at = -1
         self._ready: dict[int, tuple[Job, float]] = {}
         self._running: dict[int, Job] = {}
         self._finishing: dict[int, Job] = {}
@@ -30,25 +33,30 @@ class Hand:
     def start(self, job: Job) -> bool:
         """A runner wants to begin; False if the job was given back or lost meanwhile."""
         with self._changed:
-            if self._ready.pop(job.key, None) is None:
+            ready, _ = self._ready.get(job.key, (None, 0.0))
+            if ready is not job:  # Given back; and perhaps claimed again, under another lease.
                 return False
+            del self._ready[job.key]
             self._running[job.key] = job
-            self._changed.notify_all()
             return True
 
-    def finish(self, job: Job) -> None:
-        """The handler has ended."""
+    def finish(self, job: Job) -> bool:
+        """The run has ended; False if that was known already, and the job is perhaps in another run by now."""
         with self._changed:
-            if self._running.pop(job.key, None) is not None:
-                self._finishing[job.key] = job
-            self._changed.notify_all()
+            if self._running.get(job.key) is not job:
+                return False
+            self._finishing[job.key] = self._running.pop(job.key)
+            if len(self._ready) + len(self._running) <= self._wakes_at:
+                self._changed.notify_all()
+            return True
 
     def settle(self, jobs: list[Job]) -> None:
         """Outcomes are committed, or refused: the jobs are ours no more."""
         with self._changed:
             for job in jobs:
-                self._finishing.pop(job.key, None)
-                self._running.pop(job.key, None)
+                for held in (self._finishing, self._running):
+                    if held.get(job.key) is job:  # Else it is in hand again, in a later run.
+                        del held[job.key]
             self._changed.notify_all()
 
     def take_back(self, *, older_than_seconds: float = 0.0) -> list[Job]:
@@ -76,10 +84,14 @@ class Hand:
         with self._changed:
             return list(self._running.values())
 
-    def wait_for_change(self, seconds: float) -> None:
-        """Waits until something has moved, at most so long."""
+    def wait_for_room(self, in_hand: int, seconds: float) -> None:
+        """Waits until no more than so many are ready or running, something was settled, or so long."""
         with self._changed:
+            if len(self._ready) + len(self._running) <= in_hand:
+                return
+            self._wakes_at = in_hand
             self._changed.wait(seconds)
+            self._wakes_at = -1
 
     def wait_until_empty(self, seconds: float) -> bool:
         """Waits until nothing is in hand; False if something is after so long."""

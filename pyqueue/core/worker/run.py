@@ -1,35 +1,29 @@
-"""Running handlers: plain functions on threads, coroutine functions on one event loop."""
+"""Running handlers: on threads, on an event loop, or in processes, as fits them or as was asked for."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
-import threading
-import time
-from collections.abc import Callable, Coroutine
-from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, Protocol, get_args, runtime_checkable
 
+from pyqueue.core.errors import ConfigError
 from pyqueue.core.job import Job
-
-log = logging.getLogger(__name__)
+from pyqueue.core.validate import shown
+from pyqueue.core.worker.outcome import Outcome
 
 Handler = Callable[[Job], Any]
+Mode = Literal["thread", "async", "process"]
 
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
-class Outcome(NamedTuple):
-    """How a run ended. `is_cancelled`: the worker stopped it, so it is given back, not failed."""
-
-    job: Job
-    result: Any = None
-    error: BaseException | None = None
-    is_cancelled: bool = False
-    seconds: float = 0.0
+Begin = Callable[[Job], bool]
+Finish = Callable[[Outcome], None]
 
 
 class Runner(Protocol):
-    """Runs jobs, and hands each outcome on."""
+    """Runs jobs: asks `begin` before each whether it may, and tells `end` after it how it went."""
+
+    def start(self) -> None: ...
 
     def submit(self, jobs: list[Job]) -> None:
         """Runs the jobs as soon as there is a free place."""
@@ -39,14 +33,17 @@ class Runner(Protocol):
         """Stops a run, if that can be done."""
         ...
 
+    def abandon(self, job: Job) -> None:
+        """Stops a run that is over for everybody else, and makes its place free, whatever the handler does."""
+        ...
+
     def stop(self, *, is_at_once: bool) -> None:
         """Ends the runner; runs in progress are left behind if `is_at_once`."""
         ...
 
 
-@runtime_checkable
-class EitherHandler(Protocol):
-    """A handler that runs some jobs on threads and others on the event loop."""
+class SplitHandler(Protocol):
+    """A handler that runs some jobs as a plain call and others as a coroutine."""
 
     def is_async(self, job: Job) -> bool: ...
 
@@ -55,161 +52,95 @@ class EitherHandler(Protocol):
     async def arun(self, job: Job) -> Any: ...
 
 
-def mode_of(handler: Handler | EitherHandler) -> str:
-    """How a handler is run: on threads, on an event loop, or some jobs on these and some on that."""
-    if isinstance(handler, EitherHandler):
-        return "thread+async"
+@runtime_checkable
+class EitherHandler(SplitHandler, Protocol):
+    """A handler that a worker runs on threads for some jobs and on an event loop for others."""
+
+    def modes(self) -> Sequence[Mode]:
+        """Which of the two it has jobs for."""
+        ...
+
+
+def modes_of(handler: Handler | EitherHandler, mode: Mode | None) -> Sequence[Mode]:
+    """How the handler is to be run: as was asked for, or as it was written.
+
+    Raises:
+        ConfigError: it cannot be run so.
+    """
+    if mode is not None and mode not in MODES:
+        raise ConfigError(f"mode {shown(mode)}; expected one of: {', '.join(MODES)}; or none, to go by the handler.")
+    if mode == "process":
+        return ("process",)
+    written = handler.modes() if isinstance(handler, EitherHandler) else (_mode_of(handler),)
+    for each in written:
+        if mode not in (None, each):
+            kinds = {"thread": "a plain function", "async": "an async def"}
+            raise ConfigError(
+                f"mode {mode!r}, but there is {kinds[each]} to run, which goes with mode {each!r}. Leave the mode out "
+                "to run each function as it was written."
+            )
+    return written
+
+
+def is_coroutine_handler(handler: Handler) -> bool:
+    """Whether it is an `async def`, or an object whose call is one."""
     call = handler if inspect.isfunction(handler) or inspect.ismethod(handler) else type(handler).__call__
-    return "async" if inspect.iscoroutinefunction(call) else "thread"
+    return inspect.iscoroutinefunction(call)
 
 
-def runner_for(
-    handler: Handler | EitherHandler, concurrency: int, begin: Callable[[Job], bool], end: Callable[[Outcome], None]
-) -> Runner:
-    """The runner that fits the handler. `begin` is asked before each run, `end` told after it."""
+def _mode_of(handler: Handler) -> Mode:
+    return "async" if is_coroutine_handler(handler) else "thread"
+
+
+def runner_for(handler: Handler | EitherHandler, concurrency: int, begin: Begin, end: Finish) -> Runner:
+    """The runner in this process that fits the handler."""
     if isinstance(handler, EitherHandler):
         return EitherRunner(handler, concurrency, begin, end)
-    if mode_of(handler) == "async":
+    return _one_runner(handler, concurrency, begin, end, is_async=is_coroutine_handler(handler))
+
+
+def _one_runner(handler: Handler, concurrency: int, begin: Begin, end: Finish, *, is_async: bool) -> Runner:
+    if is_async:
+        from pyqueue.core.worker.loop import LoopRunner  # asyncio takes 50 ms and 5 MB: only for who needs it.
+
         return LoopRunner(handler, concurrency, begin, end)
+    from pyqueue.core.worker.threads import ThreadRunner
+
     return ThreadRunner(handler, concurrency, begin, end)
 
 
-class ThreadRunner:
-    """`concurrency` threads that take jobs in order."""
-
-    def __init__(
-        self, handler: Handler, concurrency: int, begin: Callable[[Job], bool], end: Callable[[Outcome], None]
-    ) -> None:
-        self._handler, self._begin, self._end = handler, begin, end
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        # Daemons: a second signal must be able to leave a handler behind that never returns.
-        self._threads = [
-            threading.Thread(target=self._work, name=f"pyqueue-run-{number}", daemon=True)
-            for number in range(concurrency)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            self._jobs.put(job)
-
-    def cancel(self, job: Job) -> None:
-        log.info("job was cancelled; its handler runs on a thread and goes on", extra={"job_id": job.id})
-
-    def stop(self, *, is_at_once: bool) -> None:
-        for _ in self._threads:
-            self._jobs.put(None)
-        if not is_at_once:
-            for thread in self._threads:
-                thread.join()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            if self._begin(job):
-                self._end(self._run(job))
-
-    def _run(self, job: Job) -> Outcome:
-        started = time.perf_counter()
-        try:
-            result = self._handler(job)
-        except BaseException as error:  # Also SystemExit: a job must not end its worker.
-            return Outcome(job, error=_of_handler(error), seconds=time.perf_counter() - started)
-        return Outcome(job, result, seconds=time.perf_counter() - started)
-
-
-class LoopRunner:
-    """Up to `concurrency` tasks on an event loop with a thread of its own."""
-
-    def __init__(
-        self,
-        handler: Callable[[Job], Coroutine[Any, Any, Any]],
-        concurrency: int,
-        begin: Callable[[Job], bool],
-        end: Callable[[Outcome], None],
-    ) -> None:
-        self._handler, self._begin, self._end = handler, begin, end
-        self._concurrency = concurrency
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._places = asyncio.Semaphore(concurrency)
-        self._thread = threading.Thread(target=self._loop.run_forever, name="pyqueue-loop", daemon=True)
-        self._thread.start()
-
-    def submit(self, jobs: list[Job]) -> None:
-        self._loop.call_soon_threadsafe(self._start, jobs)
-
-    def cancel(self, job: Job) -> None:
-        self._loop.call_soon_threadsafe(self._cancel, job.key)
-
-    def stop(self, *, is_at_once: bool) -> None:
-        asyncio.run_coroutine_threadsafe(self._end_all(is_at_once), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
-
-    def _start(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            self._tasks[job.key] = self._loop.create_task(self._run(job), name=f"pyqueue job {job.id}")
-
-    def _cancel(self, key: int) -> None:
-        if key in self._tasks:
-            self._tasks[key].cancel()
-
-    async def _run(self, job: Job) -> None:
-        try:
-            async with self._places:
-                if self._begin(job):
-                    self._end(await self._outcome(job))
-        finally:
-            del self._tasks[job.key]
-
-    async def _outcome(self, job: Job) -> Outcome:
-        started = time.perf_counter()
-        try:
-            result = await self._handler(job)
-        except asyncio.CancelledError as error:
-            return Outcome(job, error=error, is_cancelled=True, seconds=time.perf_counter() - started)
-        except BaseException as error:  # Also SystemExit: a job must not end its worker.
-            return Outcome(job, error=_of_handler(error), seconds=time.perf_counter() - started)
-        return Outcome(job, result, seconds=time.perf_counter() - started)
-
-    async def _end_all(self, is_at_once: bool) -> None:
-        tasks = list(self._tasks.values())
-        if is_at_once:
-            for task in tasks:
-                task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1.0 if is_at_once else None)
-
-
 class EitherRunner:
-    """Threads for plain functions and an event loop for coroutine functions, `concurrency` of each."""
+    """Threads for plain functions and an event loop for coroutine functions, each made when first needed."""
 
-    def __init__(
-        self, handler: EitherHandler, concurrency: int, begin: Callable[[Job], bool], end: Callable[[Outcome], None]
-    ) -> None:
-        self._is_async = handler.is_async
-        self._threads = ThreadRunner(handler.run, concurrency, begin, end)
-        self._loop = LoopRunner(handler.arun, concurrency, begin, end)
+    def __init__(self, handler: EitherHandler, concurrency: int, begin: Begin, end: Finish) -> None:
+        self._handler, self._concurrency, self._begin, self._end = handler, concurrency, begin, end
+        self._runners: dict[bool, Runner] = {}
+
+    def start(self) -> None:
+        """Begins with nothing: the first job of a kind makes its runner."""
 
     def submit(self, jobs: list[Job]) -> None:
+        of_kind: dict[bool, list[Job]] = {}
         for job in jobs:
-            self._runner_of(job).submit([job])
+            of_kind.setdefault(self._handler.is_async(job), []).append(job)
+        for is_async, its in of_kind.items():
+            self._runner(is_async=is_async).submit(its)
 
     def cancel(self, job: Job) -> None:
-        self._runner_of(job).cancel(job)
+        self._runner(is_async=self._handler.is_async(job)).cancel(job)
+
+    def abandon(self, job: Job) -> None:
+        self._runner(is_async=self._handler.is_async(job)).abandon(job)
 
     def stop(self, *, is_at_once: bool) -> None:
-        self._threads.stop(is_at_once=is_at_once)
-        self._loop.stop(is_at_once=is_at_once)
+        for runner in self._runners.values():
+            runner.stop(is_at_once=is_at_once)
 
-    def _runner_of(self, job: Job) -> Runner:
-        return self._loop if self._is_async(job) else self._threads
-
-
-def _of_handler(error: BaseException) -> BaseException:
-    """The error with a traceback that begins in the handler, not in this module."""
-    trace = error.__traceback__
-    return error if trace is None else error.with_traceback(trace.tb_next)
+    def _runner(self, *, is_async: bool) -> Runner:
+        runner = self._runners.get(is_async)
+        if runner is None:
+            run = self._handler.arun if is_async else self._handler.run
+            runner = _one_runner(run, self._concurrency, self._begin, self._end, is_async=is_async)
+            runner.start()
+            self._runners[is_async] = runner
+        return runner

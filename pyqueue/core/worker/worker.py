@@ -9,12 +9,11 @@ import socket
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, Protocol, TypedDict
+from typing import Final, NamedTuple, Protocol
 
 from pyqueue._version import VERSION
-from pyqueue.core import limits, validate
 from pyqueue.core.clock import SystemClock
-from pyqueue.core.errors import StorageError, ValidationError
+from pyqueue.core.errors import StorageError
 from pyqueue.core.job import Job
 from pyqueue.core.presence import Presence
 from pyqueue.core.schedule import ScheduleSync
@@ -22,18 +21,21 @@ from pyqueue.core.worker.beat import Beater, Heart
 from pyqueue.core.worker.claim import Claiming, Pace, Source, give_back
 from pyqueue.core.worker.finish import Finisher, Finishing, Tally
 from pyqueue.core.worker.hand import Hand
-from pyqueue.core.worker.run import EitherHandler, Handler, Outcome, mode_of, runner_for
+from pyqueue.core.worker.memory import resident_mb
+from pyqueue.core.worker.options import Settings
+from pyqueue.core.worker.outcome import Outcome, Stopped, TimedOut
+from pyqueue.core.worker.pipe import Work
+from pyqueue.core.worker.processes import ProcessRunner, Recycling
+from pyqueue.core.worker.run import EitherHandler, Handler, Runner, modes_of, runner_for
 from pyqueue.core.worker.stop import on_signals
+from pyqueue.core.worker.timeouts import Timeouts
+from pyqueue.core.worker.turns import Turns
 
 log = logging.getLogger(__name__)
 
-CONCURRENCY_MAX: Final = 10_000
-GRACE_MS_DEFAULT: Final = 30_000
-PREFETCH_MS_DEFAULT: Final = 50
-
 _STOP, _DONE = "stop", "done"
-# Windows does not interrupt a wait for a signal: look this often.
-_SIGNAL_CHECK_SECONDS: Final = 0.5
+# Windows does not interrupt a wait for a signal: look this often. Memory is looked at as often.
+_LOOK_SECONDS: Final = 0.5
 
 
 class WorkerQueue(Source, Finisher, Beater, Protocol):
@@ -42,17 +44,6 @@ class WorkerQueue(Source, Finisher, Beater, Protocol):
     def start_housekeeping(self) -> None: ...
 
     def sync_schedules(self) -> ScheduleSync: ...
-
-
-class WorkerOptions(TypedDict, total=False):
-    """How a worker works. Times in milliseconds."""
-
-    concurrency: int  # jobs that run at the same time; default 1
-    lease_ms: int | None  # how long a job is this worker's without a heartbeat; None: as the handle says
-    burst: bool  # end when nothing is ready
-    name: str | None  # what people call it; the first part of its id, whose rest is random
-    grace_ms: int  # how long running jobs may go on after a stop; default 30,000
-    prefetch_ms: int  # how long a claimed job may wait here while another worker might be idle; default 50
 
 
 class WorkerReport(NamedTuple):
@@ -66,63 +57,58 @@ class WorkerReport(NamedTuple):
 
 
 class Worker:
-    """Runs `handler` on the jobs of `queues` until it is stopped. `run` may be called once."""
+    """Runs a handler on jobs until it is stopped: what `PyQueue.worker` gives. `run` may be called once.
+
+    `work`: for child processes, what they are to run in place of the handler.
+    """
 
     def __init__(
         self,
         queue: WorkerQueue,
-        queues: Sequence[str],
+        turns: Turns,
         handler: Handler | EitherHandler,
+        settings: Settings,
         *,
         tasks: Sequence[str] = (),
-        concurrency: int = 1,
-        lease_ms: int | None = None,
-        burst: bool = False,
-        name: str | None = None,
-        grace_ms: int = GRACE_MS_DEFAULT,
-        prefetch_ms: int = PREFETCH_MS_DEFAULT,
+        work: Work | None = None,
     ) -> None:
-        if not callable(handler) and not isinstance(handler, EitherHandler):
-            raise ValidationError(f"handler {validate.shown(handler)}; expected a function that takes a Job.")
-        validate.integer(concurrency, "concurrency", 1, CONCURRENCY_MAX)
-        validate.integer(grace_ms, "grace_ms", 0, limits.DURATION_MS_MAX)
-        validate.integer(prefetch_ms, "prefetch_ms", 0, 60_000)
-        if name is not None:
-            validate.text(name, "name", limits.WORKER_NAME_BYTES_MAX)
+        self._queue, self._settings = queue, settings
         # Random, never only a name: a container that comes back under its old name is another worker.
-        self.worker_id = f"{name or 'worker'}-{secrets.token_hex(6)}"
-        lease_ms = limits.LEASE_MS_DEFAULT if lease_ms is None else lease_ms
-        self._queue = queue
-        self._queues = tuple(queues)
-        self._grace_seconds = grace_ms / 1_000
+        self.worker_id = f"{settings.name or 'worker'}-{secrets.token_hex(6)}"
+        mode = "+".join(modes_of(handler, settings.mode))
+        self.queues_text = str(turns)
+        self.presence = _presence(self.worker_id, settings, mode, turns.queues, tasks)
         self._orders: SimpleQueue[str] = SimpleQueue()
+        self._is_stopping = False
         self._hand = Hand()
         self._tally = Tally()
-        self._pace = Pace(concurrency, prefetch_ms)
+        self._pace = Pace(settings.concurrency, settings.prefetch_ms)
         self._finishing = Finishing(queue, self._hand, self._tally)
-        self._is_stopping = False
-        self._has_tasks = bool(tasks)
-        self._runner = runner_for(handler, concurrency, self._begin, self._end)
-        presence = _presence(self.worker_id, name, mode_of(handler), concurrency, self._queues, tasks)
-        self._heart = Heart(queue, presence, self._hand, lease_ms, self._runner.cancel)
+        self._runner = self._runner_of(handler, work)
+        self._timeouts = Timeouts(self._hand, self._expire)
+        self._heart = Heart(queue, self.presence, self._hand, settings.lease_ms, self._runner.cancel)
         self._claiming = Claiming(
-            queue,
-            self._queues,
-            self._hand,
-            self._pace,
-            self._runner.submit,
-            concurrency=concurrency,
-            lease_ms=lease_ms,
-            worker_id=self.worker_id,
-            is_burst=burst,
+            queue, turns, self._hand, self._pace, self._runner.submit, settings, self.worker_id,
             is_stopping=lambda: self._is_stopping,
-            prefetch_ms=prefetch_ms,
-        )
+        )  # fmt: skip
+
+    def _runner_of(self, handler: Handler | EitherHandler, work: Work | None) -> Runner:
+        settings = self._settings
+        if work is None:
+            return runner_for(handler, settings.concurrency, self._begin, self._end)
+        recycling = Recycling(settings.max_jobs_per_child, settings.max_memory_mb)
+        return ProcessRunner(work, settings.concurrency, recycling, self._begin, self._end)
 
     def run(self) -> WorkerReport:
-        """Works until SIGTERM or SIGINT, `stop`, or with `burst` until nothing is ready."""
-        log.info("worker started", extra={"worker_id": self.worker_id, "queues": self._queues})
+        """Works until SIGTERM or SIGINT, `stop`, or one of the ends that its options set.
+
+        Raises:
+            ConfigError: child processes cannot import what they are to run.
+        """
+        log.info("worker started", extra={"worker_id": self.worker_id, "queues": self.presence.queues})
         with on_signals(self.stop):
+            self._runner.start()
+            self._finishing.start()
             self._heart.start()
             self._sync_schedules()
             self._queue.start_housekeeping()
@@ -144,12 +130,12 @@ class Worker:
 
     def _sync_schedules(self) -> None:
         """Stores the schedules of the tasks; trouble of the database is waited out, as everywhere in a worker."""
-        while self._has_tasks and not self._is_stopping:
+        while self.presence.tasks and not self._is_stopping:
             try:
                 sync = self._queue.sync_schedules()
             except StorageError as error:
                 log.error("cannot store the schedules of the tasks; trying again", extra={"error": str(error)})
-                time.sleep(_SIGNAL_CHECK_SECONDS)
+                time.sleep(_LOOK_SECONDS)
                 continue
             for name in sync.kept_by_hand:
                 log.warning("a schedule of this name was made by hand, and stays as it is", extra={"schedule": name})
@@ -158,15 +144,27 @@ class Worker:
     def _wait_for_order(self) -> None:
         while True:
             try:
-                self._orders.get(timeout=_SIGNAL_CHECK_SECONDS)
+                self._orders.get(timeout=_LOOK_SECONDS)
             except Empty:
-                continue
+                if not self._has_grown_too_large():
+                    continue
             return
+
+    def _has_grown_too_large(self) -> bool:
+        """Whether this process holds more memory than it may; in process mode that is asked of the children."""
+        limit_mb = self._settings.max_memory_mb
+        if limit_mb is None or self._settings.mode == "process":
+            return False
+        held_mb = resident_mb() or 0.0
+        if held_mb > limit_mb:
+            log.warning("the worker ends: it holds too much memory", extra={"held_mb": held_mb, "max_mb": limit_mb})
+        return held_mb > limit_mb
 
     def _wind_down(self) -> bool:
         """Claims no more and waits for what runs; False if it has to be left behind."""
+        self._is_stopping = True
         self._claiming.stop()
-        deadline = time.monotonic() + self._grace_seconds
+        deadline = time.monotonic() + self._settings.grace_ms / 1_000
         while True:
             self._return(self._hand.take_back())
             if self._hand.wait_until_empty(0.05):
@@ -183,6 +181,7 @@ class Worker:
     def _end_all(self, *, is_at_once: bool) -> None:
         self._claiming.join()
         self._return(self._hand.take_back())
+        self._timeouts.stop()
         self._runner.stop(is_at_once=is_at_once)
         self._finishing.stop(is_at_once=is_at_once)
         self._return(self._hand.running())  # Threads that could not be stopped: their late outcome is refused.
@@ -193,25 +192,38 @@ class Worker:
             self._tally.released += give_back(self._queue, job)
             self._hand.settle([job])
 
+    # --- called by the runner and the timeouts, on their threads ---------------------------------
+
     def _begin(self, job: Job) -> bool:
-        return not self._is_stopping and self._hand.start(job)
+        if self._is_stopping or not self._hand.start(job):
+            return False
+        if job.timeout_ms is not None:
+            self._timeouts.note(job)
+        return True
 
     def _end(self, outcome: Outcome) -> None:
         self._pace.note(outcome.seconds)
-        self._finishing.put(outcome)
+        if self._hand.finish(outcome.job):
+            self._finishing.put(outcome)
+        elif not isinstance(outcome.end, Stopped):
+            log.warning("the outcome of a job came too late", extra={"job_id": outcome.job.id})
+
+    def _expire(self, job: Job) -> None:
+        """Takes the lease of a run away whose time is up, and stops it as far as that can be done."""
+        if self._hand.finish(job):
+            self._finishing.put(Outcome(job, TimedOut(), (job.timeout_ms or 0) / 1_000))
+            self._runner.abandon(job)
 
 
-def _presence(
-    worker_id: str, name: str | None, mode: str, concurrency: int, queues: Sequence[str], tasks: Sequence[str]
-) -> Presence:
+def _presence(worker_id: str, settings: Settings, mode: str, queues: Sequence[str], tasks: Sequence[str]) -> Presence:
     return Presence(
         id=worker_id,
-        name=name,
+        name=settings.name,
         host=socket.gethostname(),
         pid=os.getpid(),
         version=VERSION,
         mode=mode,
-        concurrency=concurrency,
+        concurrency=settings.concurrency,
         queues=tuple(queues),
         tasks=tuple(tasks),
         started_us=SystemClock().now_us(),

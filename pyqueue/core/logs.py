@@ -1,14 +1,17 @@
-"""Logging of the worker command: to stderr, as text for people or as JSON for collectors."""
+"""Logging of the programs: to stderr, as text for people or as JSON for collectors."""
 
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
+# A LogRecord has a `name` of its own, that of its logger.
+_RENAMED: Final = {"job_name": "name"}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 def set_up(log_format: str, level: str) -> None:
@@ -18,17 +21,29 @@ def set_up(log_format: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
+def in_use() -> tuple[str | None, str]:
+    """What `set_up` was told, for a process that is to log the same way; no format where it was not called."""
+    root = logging.getLogger()
+    level = logging.getLevelName(root.level).lower()
+    for handler in root.handlers:
+        if isinstance(handler.formatter, JsonFormatter):
+            return "json", level
+        if isinstance(handler.formatter, TextFormatter):
+            return "text", level
+    return None, level
+
+
 def facts_of(record: logging.LogRecord) -> dict[str, object]:
     """What was passed as `extra`."""
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD and key != "message"}
+    return {_RENAMED.get(key, key): value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 class TextFormatter(logging.Formatter):
     """`12:00:01 INFO job completed  job_id=… queue=emails …`"""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        facts = " ".join(f"{key}={value}" for key, value in facts_of(record).items())
+        moment = time.strftime("%H:%M:%S", time.localtime(record.created))
+        facts = " ".join([f"{key}={value}" for key, value in facts_of(record).items()])
         line = f"{moment} {record.levelname:<7} {record.getMessage()}  {facts}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
