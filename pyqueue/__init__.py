@@ -9,6 +9,7 @@ from pyqueue.core import errors, signals
 from pyqueue.core.backoff import Backoff
 from pyqueue.core.current import current_job
 from pyqueue.core.errors import PyQueueError
+from pyqueue.core.explanation import Explanation, Reason
 from pyqueue.core.flow import FlowStatus, ParentResult, ParentResults
 from pyqueue.core.follows import ParentFailure
 from pyqueue.core.handle.joined import BoundQueue
@@ -63,6 +64,7 @@ __all__ = [
     "Discard",
     "DrainReport",
     "EventPage",
+    "Explanation",
     "FailResult",
     "Flow",
     "FlowJob",
@@ -90,6 +92,7 @@ __all__ = [
     "QueueCounts",
     "QueueInfo",
     "QueueLimit",
+    "Reason",
     "Retry",
     "Schedule",
     "ScheduleOptions",

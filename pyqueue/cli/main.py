@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from pyqueue._version import VERSION
+from pyqueue.cli.explain import explain, logs
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
+from pyqueue.cli.limits import limits
 from pyqueue.cli.queues import pause, purge, resume, status
 from pyqueue.cli.schedules import schedules
 from pyqueue.cli.serve import serve, token
@@ -22,6 +24,6 @@ def main() -> None:
     """
 
 
-JOBS = (push, status, inspect, list_jobs, retry, cancel, delete)
-for command in (serve, token, *JOBS, worker, workers, purge, pause, resume, schedules):
+JOBS = (push, status, inspect, explain, logs, list_jobs, retry, cancel, delete)
+for command in (serve, token, *JOBS, worker, workers, purge, pause, resume, limits, schedules):
     main.add_command(command)

@@ -6,6 +6,7 @@ import click
 
 from pyqueue.cli.output import print_json, print_table
 from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
+from pyqueue.core.job import QueueInfo
 from pyqueue.core.shapes import queue_object
 from pyqueue.core.states import STATES, JobState
 
@@ -29,11 +30,17 @@ def status(storage: str, as_json: bool) -> None:
         (
             info.name,
             *(getattr(info.counts, state.value) for state in STATES),
-            " and ".join(what for what, on in (("pushes", info.pushes_paused), ("pulls", info.pulls_paused)) if on),
+            _paused(info),
         )
         for info in infos
     ]
     return print_table(["queue", *(state.value for state in STATES), "paused"], rows)
+
+
+def _paused(info: QueueInfo) -> str:
+    is_open = info.breaker is not None and info.breaker.is_open
+    facts = (("pushes", info.pushes_paused), ("pulls", info.pulls_paused), ("breaker open", is_open))
+    return " and ".join(what for what, holds in facts if holds)
 
 
 @click.command()

@@ -11,6 +11,7 @@ from typing import Self
 
 from pyqueue.core import config, limits
 from pyqueue.core.clock import Clock, SystemClock
+from pyqueue.core.handle.explaining import Explaining
 from pyqueue.core.handle.flowing import Flowing
 from pyqueue.core.handle.following import Following
 from pyqueue.core.handle.intervening import Intervening
@@ -21,7 +22,7 @@ from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
 
-class PyQueue(Flowing, Following, Intervening, Limiting):
+class PyQueue(Flowing, Following, Intervening, Limiting, Explaining):
     """Persistent job queues in one file.
 
         queue = PyQueue("jobs.db")

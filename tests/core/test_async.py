@@ -21,6 +21,7 @@ SYNC_ONLY = {
     "memory", "lent_to_memory", "on", "include", "wrap_push", "unwrap_push", "start_housekeeping",
     "worker", "run_worker", "pull_until", "wake_pulls", "beat", "leave", "runs", "complete", "time_out",
     "flow", "batch",
+    "follow_logs", "afollow_logs",
 }  # fmt: skip
 
 

@@ -23,10 +23,10 @@ _LOOK_AHEAD: Final = 32
 class Budget:
     """How much one limit still allows at this moment."""
 
-    __slots__ = ("_full_us", "_limit", "_taken", "left")
+    __slots__ = ("_full_us", "_limit", "left", "taken")
 
     def __init__(self, limit: Limit | None, taken: int, full_us: int | None, now_us: int) -> None:
-        self._limit, self._taken, self._full_us = limit, taken, full_us
+        self._limit, self.taken, self._full_us = limit, taken, full_us
         left = [] if limit is None or limit.concurrency is None else [limit.concurrency - taken]
         if limit is not None and limit.rate is not None:
             left.append(limit.rate.free(full_us, now_us))
@@ -43,9 +43,12 @@ class Budget:
     @property
     def lacks_slots(self) -> bool:
         """Whether as many runs as allowed are under way."""
-        return (
-            self._limit is not None and self._limit.concurrency is not None and self._taken >= self._limit.concurrency
-        )
+        return self.concurrency is not None and self.taken >= self.concurrency
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many runs it allows at once."""
+        return None if self._limit is None else self._limit.concurrency
 
 
 class Budgets:

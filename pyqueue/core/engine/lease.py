@@ -16,6 +16,7 @@ from pyqueue.core.store import finish, lease
 from pyqueue.core.store.finish import Run
 from pyqueue.core.store.lease import Extended
 from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.store.wakeup import ALL_WAITERS, log_topic
 from pyqueue.core.transitions import Event
 
 
@@ -75,6 +76,7 @@ class Progress(Struct, frozen=True):
             raise refusal(tx, key, self.ref)
         if self.message is not None:
             lease.add_log(tx, key, self.message)
+            tx.wake(log_topic(key), ALL_WAITERS)
 
 
 class TimeOut(Struct, frozen=True):

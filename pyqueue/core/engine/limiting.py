@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from pyqueue.core import quota
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.engine.slots import EVERYONE
 from pyqueue.core.quota import CLOSED, HALF_OPEN, OPEN, QueueBreaker, QueueLimit
 from pyqueue.core.store import breaker, keyed, limits
 from pyqueue.core.store.breaker import Breaker
 from pyqueue.core.store.limits import EACH_KEY, HAS_BREAKER, HOLDS_PULLS, KEY, PUSHES, SLOT, SLOT_OF_BREAKER, Limit
 from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.store.wakeup import ALL_WAITERS
 
 
 class SetLimit(Struct, frozen=True):
@@ -40,7 +40,7 @@ class ClearLimit(Struct, frozen=True):
 
     def run(self, tx: Transaction) -> bool:
         was_there = limits.remove(tx, self.queue, self.kind, self.limit_key)
-        tx.wake(self.queue, EVERYONE)
+        tx.wake(self.queue, ALL_WAITERS)
         return was_there
 
 
@@ -93,4 +93,4 @@ def _count_present(tx: Transaction, queue: str) -> None:
         limits.mark_slots(tx, queue, SLOT_OF_BREAKER if flags & HAS_BREAKER else SLOT)
     if flags & limits.HAS_KEYS:
         keyed.mark_unkeyed(tx, queue)
-    tx.wake(queue, EVERYONE)
+    tx.wake(queue, ALL_WAITERS)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pyqueue.core.store import breaker
 from pyqueue.core.store.limits import SLOT_OF_BREAKER
 from pyqueue.core.store.transaction import Transaction, Trip
-
-# More than wait in any process: after a breaker has closed, all may try.
-EVERYONE = 1_000_000
+from pyqueue.core.store.wakeup import ALL_WAITERS
 
 
 def succeeded(tx: Transaction, queue: str, slot: int | None) -> None:
     """The slot is free again; a success closes the breaker."""
     freed(tx, queue, slot)
     if slot == SLOT_OF_BREAKER and breaker.close(tx, queue):
-        tx.wake(queue, EVERYONE)
+        tx.wake(queue, ALL_WAITERS)
 
 
 def failed(tx: Transaction, queue: str, slot: int | None, error: str) -> None:
@@ -22,7 +20,7 @@ def failed(tx: Transaction, queue: str, slot: int | None, error: str) -> None:
     freed(tx, queue, slot)
     if slot == SLOT_OF_BREAKER and (opened := breaker.count_failure(tx, queue)) is not None:
         failures, until_us = opened
-        tx.wake(queue, EVERYONE)  # They wait for the end of the runs; now they must wait for the breaker.
+        tx.wake(queue, ALL_WAITERS)  # They wait for the end of the runs; now they must wait for the breaker.
         tx.effects.trips.append(Trip(queue, failures, until_us, error))
 
 

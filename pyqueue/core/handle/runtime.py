@@ -18,7 +18,7 @@ from pyqueue.core.store.committer import Committer
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.store import Bell, Store
 from pyqueue.core.store.transaction import Effects, Transaction
-from pyqueue.core.store.wakeup import EVENTS_TOPIC, LISTEN_SECONDS, Wakeups, job_topic
+from pyqueue.core.store.wakeup import ALL_WAITERS, EVENTS_TOPIC, LISTEN_SECONDS, Wakeups, job_topic
 
 if TYPE_CHECKING:  # Imported where an event loop is at work: an import of pyqueue need not wait for them.
     import asyncio
@@ -28,7 +28,6 @@ R = TypeVar("R")
 
 # Reads of event loops run here: never in the loop's default pool, which user code may fill.
 _READ_THREADS = 2
-_ALL_WAITERS = 1_000_000
 
 
 class Runtime:
@@ -172,8 +171,8 @@ def _told(effects: Effects) -> dict[str, int]:
     """The topics of the event log and of the jobs that came to an end, each with more waiters than there can be."""
     if not effects.changes:
         return {}
-    return {EVENTS_TOPIC: _ALL_WAITERS} | {
-        job_topic(key): _ALL_WAITERS
+    return {EVENTS_TOPIC: ALL_WAITERS} | {
+        job_topic(key): ALL_WAITERS
         for change in effects.changes
         if change.state is None or change.state >= COMPLETED
         for key in change.keys

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FOREVER = float("inf")
 # threading and asyncio refuse to wait for infinity; an hour later we look once more.
-_LONGEST_SECONDS = 3_600.0
+LONGEST_SECONDS = 3_600.0
 
 
 def pull(runtime: Runtime, operation: Pull, wait_ms: float, is_over: Callable[[], bool] = lambda: False) -> list[Job]:
@@ -58,13 +58,13 @@ async def apull(runtime: Runtime, operation: Pull, wait_ms: int) -> list[Job]:
     deadline = time.monotonic() + wait_ms / 1_000
     while operation.count and time.monotonic() < deadline:
         woken = asyncio.Event()
-        waiter = Waiter(operation.queues, _setter(woken))
+        waiter = Waiter(operation.queues, setter(woken))
         runtime.wakeups.add(waiter)
         try:
             try:
                 seconds = await runtime.aread(lambda tx: _seconds_to_wait(tx, operation))
                 if seconds > 0:
-                    await _wait(woken, _bounded(seconds, deadline))
+                    await wait(woken, _bounded(seconds, deadline))
             finally:
                 runtime.wakeups.remove(waiter)
             jobs = await runtime.awrite(operation) if _is_worth_a_try(waiter, seconds, deadline) else []
@@ -100,13 +100,13 @@ async def aevents(runtime: Runtime, read: Callable[[Transaction], EventPage], wa
     deadline = time.monotonic() + wait_ms / 1_000
     while True:
         woken = asyncio.Event()
-        waiter = Waiter((EVENTS_TOPIC,), _setter(woken))
+        waiter = Waiter((EVENTS_TOPIC,), setter(woken))
         runtime.wakeups.add(waiter)
         try:
             page = await runtime.aread(read)
             if page.changes or page.has_gap or time.monotonic() >= deadline:
                 return page
-            await _wait(woken, _bounded(_FOREVER, deadline))
+            await wait(woken, _bounded(_FOREVER, deadline))
         finally:
             runtime.wakeups.remove(waiter)
 
@@ -134,13 +134,13 @@ async def await_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any
     deadline = _FOREVER if timeout is None else time.monotonic() + timeout
     while True:
         woken = asyncio.Event()
-        waiter = _waiter_for(runtime, job_id, _setter(woken))
+        waiter = _waiter_for(runtime, job_id, setter(woken))
         try:
             job = await runtime.aread(lambda tx: require_job(tx, job_id))
             if job.state.is_terminal:
                 return _result_of(job)
             _require_time(job, deadline)
-            await _wait(woken, _bounded(_FOREVER, deadline))
+            await wait(woken, _bounded(_FOREVER, deadline))
         finally:
             runtime.wakeups.remove(waiter)
 
@@ -164,7 +164,7 @@ def _is_worth_a_try(waiter: Waiter, seconds: float, deadline: float) -> bool:
 
 
 def _bounded(seconds: float, deadline: float) -> float:
-    return min(seconds, max(0.0, deadline - time.monotonic()), _LONGEST_SECONDS)
+    return min(seconds, max(0.0, deadline - time.monotonic()), LONGEST_SECONDS)
 
 
 def _waiter_for(runtime: Runtime, job_id: str, wake: Callable[[], None]) -> Waiter:
@@ -190,7 +190,7 @@ def _require_time(job: Job, deadline: float) -> None:
         )
 
 
-def _setter(event: asyncio.Event) -> Callable[[], None]:
+def setter(event: asyncio.Event) -> Callable[[], None]:
     """A function that sets the event from any thread, also when its loop is gone."""
     import asyncio
 
@@ -203,7 +203,7 @@ def _setter(event: asyncio.Event) -> Callable[[], None]:
     return set_event
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def wait(event: asyncio.Event, seconds: float) -> None:
     import asyncio
 
     # Not wait_for: Python 3.11's swallows a cancellation that arrives together with the event.

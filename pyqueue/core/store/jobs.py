@@ -40,6 +40,9 @@ _COMPLETED: Final = "SELECT id, flow_id, metadata, result FROM pyqueue_job WHERE
 _LOGS: Final = """
     SELECT job_id, logged_at, message, number FROM pyqueue_log WHERE job_id IN ({marks}) ORDER BY job_id, number
 """
+_LOGS_AFTER: Final = """
+    SELECT number, logged_at, message FROM pyqueue_log WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?
+"""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +118,12 @@ def attempts(tx: Transaction, key: int) -> list[Attempt]:
         Attempt(number, worker_id, None if started is None else to_datetime(started), to_datetime(failed), error)
         for number, worker_id, started, failed, error in tx.rows(*query.sql())
     ]
+
+
+def logs_after(tx: Transaction, key: int, after: int, limit: int) -> list[LogEntry]:
+    """The messages of a job behind a number, oldest first."""
+    rows = tx.rows(_LOGS_AFTER, (key, after, limit))
+    return [LogEntry(to_datetime(logged_us), message, number) for number, logged_us, message in rows]
 
 
 def with_details(tx: Transaction, jobs: Sequence[Job]) -> list[Job]:

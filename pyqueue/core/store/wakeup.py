@@ -27,6 +27,8 @@ _POLL_SECONDS_DEAF: Final = 0.05
 _IDLE_SECONDS: Final = 5.0
 # How long an address stands without being renewed: what a killed process leaves behind costs others until then.
 LISTEN_SECONDS: Final = 60.0
+# More than there are: as many as wait for the topic.
+ALL_WAITERS: Final = 1_000_000
 
 
 # The topic of those who follow the event log. No queue is called so: their names hold no colon.
@@ -36,6 +38,11 @@ EVENTS_TOPIC: Final = "events:"
 def job_topic(key: int) -> str:
     """The topic of the end of a job, which no queue can be called either."""
     return f"job:{key}"
+
+
+def log_topic(key: int) -> str:
+    """The topic of new messages of a job."""
+    return f"log:{key}"
 
 
 class Waiter:
