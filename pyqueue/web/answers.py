@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pyqueue.core.flow import FlowStatus
 from pyqueue.core.job import (
     AckResult,
     Attempt,
@@ -19,14 +20,21 @@ from pyqueue.core.job import (
     QueueCounts,
     QueueInfo,
 )
+from pyqueue.core.presence import WorkerInfo
+from pyqueue.core.quota import QueueLimit
+from pyqueue.core.schedule import Schedule, ScheduleRun
 from pyqueue.core.shapes import (
     attempt_object,
     counts_object,
     job_json,
     jobs_json,
+    limit_object,
     log_object,
     moment_text,
     queue_object,
+    schedule_object,
+    schedule_run_object,
+    worker_object,
 )
 from pyqueue.core.states import JobState
 from pyqueue.web.stream import stream_name
@@ -150,13 +158,41 @@ def event_object(change: JobChange) -> dict[str, Any]:
     }
 
 
-def flow(flow_id: str, page: JobPage) -> bytes:
-    """The jobs of a flow, oldest first. Delayed and cancelled ones count in `total` only."""
-    jobs = page.jobs[::-1]
-    states = [job.state.value for job in jobs]
-    counted = ("waiting", "active", "blocked", "completed", "failed", "dlq")
-    summary = {"total": len(jobs)} | {state: states.count(state) for state in counted}
+def flow(found: FlowStatus) -> bytes:
+    """A flow and its oldest jobs. Delayed and cancelled ones count in `total` only, as the wire format has it."""
+    counted = ("waiting", "active", "blocked", "completed", "dlq")
+    counts = counts_object(found.counts)
+    summary = {"total": found.total, "failed": 0} | {state: counts[state] for state in counted}
     return (
-        b'{"ok":true,"flow_id":' + _encode(flow_id) + b',"jobs":' + jobs_json(jobs)
+        b'{"ok":true,"flow_id":' + _encode(found.flow_id) + b',"jobs":' + jobs_json(found.jobs)
         + b',"summary":' + _encode(summary) + b"}"
     )  # fmt: skip
+
+
+def one_schedule(found: Schedule) -> bytes:
+    return _encode({"ok": True, "schedule": schedule_object(found)})
+
+
+def schedules(found: Sequence[Schedule]) -> bytes:
+    return _encode({"ok": True, "schedules": list(map(schedule_object, found))})
+
+
+def schedule_runs(found: Sequence[ScheduleRun]) -> bytes:
+    return _encode({"ok": True, "runs": list(map(schedule_run_object, found))})
+
+
+def changed(_: object) -> bytes:
+    """`done` for calls that give something which the wire format does not show."""
+    return done(None)
+
+
+def affected(number: int) -> bytes:
+    return _encode({"ok": True, "jobs": number})
+
+
+def workers(found: Sequence[WorkerInfo]) -> bytes:
+    return _encode({"ok": True, "workers": list(map(worker_object, found))})
+
+
+def limits(found: Sequence[QueueLimit]) -> bytes:
+    return _encode({"ok": True, "limits": list(map(limit_object, found))})

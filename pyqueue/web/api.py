@@ -15,16 +15,19 @@ from pyqueue.core.errors import JobNotFound, PyQueueError
 from pyqueue.core.queue import PyQueue
 from pyqueue.web import docs_page, openapi
 from pyqueue.web.errors import Refusal, envelope, reply_to
+from pyqueue.web.flow_routes import FLOW_ROUTES
 from pyqueue.web.job_routes import JOB_ROUTES
+from pyqueue.web.limit_routes import LIMIT_ROUTES
 from pyqueue.web.parse import parse_body, parse_query
 from pyqueue.web.queue_routes import QUEUE_ROUTES
 from pyqueue.web.request import Given, Grant, Plan, Reply, Request
 from pyqueue.web.route import Route, Table
+from pyqueue.web.schedule_routes import SCHEDULE_ROUTES
 from pyqueue.web.twins import GET_JOB
 
 log = logging.getLogger(__name__)
 
-ROUTES: Final[tuple[Route, ...]] = (*QUEUE_ROUTES, *JOB_ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (*QUEUE_ROUTES, *JOB_ROUTES, *SCHEDULE_ROUTES, *FLOW_ROUTES, *LIMIT_ROUTES)
 TABLE: Final = Table(ROUTES)
 
 

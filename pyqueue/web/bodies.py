@@ -13,7 +13,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from pyqueue.core import limits
 from pyqueue.core.backoff import Backoff
+from pyqueue.core.follows import ParentFailure
+from pyqueue.core.schedule import Misfire, Overlap
 from pyqueue.core.states import JobState
+from pyqueue.core.uniqueness import UniqueMode
 
 _NULL: Final = Raw(b"null")
 
@@ -38,14 +41,19 @@ class Options(Struct, kw_only=True):
     ttl_ms: Duration | None = None
     timeout_ms: Annotated[int, Meta(ge=1, le=limits.DURATION_MS_MAX)] | None = None
     unique_key: str | None = None
+    unique_mode: UniqueMode | None = None
+    unique_for_ms: Duration | None = None
+    unique_states: list[JobState] | None = None
     tags: list[str] | None = None
     group_id: str | None = None
+    limit_key: str | None = None
     lifo: bool | None = None
     remove_on_complete: bool | None = None
     remove_on_fail: bool | None = None
     custom_id: str | None = None
     metadata: Text = UNSET
     depends_on: list[str] | None = None
+    on_parent_failure: ParentFailure | None = None
     flow_id: str | None = None
 
     def given(self) -> dict[str, Any]:
@@ -138,6 +146,80 @@ class IdsBody(Struct):
     ids: Annotated[list[str], Meta(max_length=limits.LIST_LIMIT_MAX)]
 
 
+class ScheduleBody(Struct, kw_only=True):
+    """A schedule; exactly one of `cron_expr` and `every_ms`. A new one fires at once unless told otherwise."""
+
+    name: str
+    queue: str
+    job_name: str
+    job_data: Text = UNSET
+    job_options: Options | None = None
+    cron_expr: str | None = None
+    every_ms: Duration | None = None
+    timezone: str | None = None
+    max_executions: Count | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    misfire: Misfire | None = None
+    backfill_max: Count | None = None
+    overlap: Overlap | None = None
+    jitter_ms: Duration | None = None
+    fires_at_once: bool = True
+
+    def given(self) -> dict[str, Any]:
+        """The options that were given."""
+        named = {"name", "queue", "job_name", "job_data", "job_options", "fires_at_once"}
+        found = {key: value for key, value in structs.asdict(self).items() if value is not None and key not in named}
+        return found if self.job_options is None else found | {"job_options": self.job_options.given()}
+
+
+class ScheduleChanges(Struct, kw_only=True):
+    """What is left out stays; null takes an option away."""
+
+    queue: str | UnsetType = UNSET
+    job_name: str | UnsetType = UNSET
+    job_data: Text = UNSET
+    job_options: Options | UnsetType | None = UNSET
+    cron_expr: str | UnsetType | None = UNSET
+    every_ms: Duration | UnsetType | None = UNSET
+    timezone: str | UnsetType | None = UNSET
+    max_executions: Count | UnsetType | None = UNSET
+    start_at: datetime | UnsetType | None = UNSET
+    end_at: datetime | UnsetType | None = UNSET
+    misfire: Misfire | UnsetType | None = UNSET
+    backfill_max: Count | UnsetType | None = UNSET
+    overlap: Overlap | UnsetType | None = UNSET
+    jitter_ms: Duration | UnsetType | None = UNSET
+
+    def given(self) -> dict[str, Any]:
+        """The changes that were given."""
+        found = {key: value for key, value in structs.asdict(self).items() if value is not UNSET}
+        return found | ({"job_options": self.job_options.given()} if isinstance(self.job_options, Options) else {})
+
+
+class LimitBody(Struct, kw_only=True):
+    """`key`: of the jobs with this limit_key; "*": of each key by itself; null: of all jobs of the queue."""
+
+    key: str | None = None
+    concurrency: Count | None = None
+    rate: float | None = None
+    per_ms: Annotated[int, Meta(ge=1, le=limits.DURATION_MS_MAX)] = 1_000
+    burst: Count | None = None
+
+
+class PushLimitBody(Struct, kw_only=True):
+    rate: float
+    per_ms: Annotated[int, Meta(ge=1, le=limits.DURATION_MS_MAX)] = 1_000
+    burst: Count | None = None
+
+
+class BreakerBody(Struct, kw_only=True):
+    """`cooldown_ms` null: until the queue is resumed."""
+
+    failures: Annotated[int, Meta(ge=1)]
+    cooldown_ms: Duration | None = 60_000
+
+
 class NoQuery(Struct):
     """Nothing."""
 
@@ -152,6 +234,14 @@ class PullQuery(Struct):
 class DlqQuery(Struct):
     limit: Count = 50
     cursor: str | None = None
+
+
+class LimitQuery(Struct):
+    key: str | None = None
+
+
+class RunsQuery(Struct):
+    limit: Annotated[int, Meta(ge=1)] = limits.SCHEDULE_RUNS_KEPT
 
 
 class JobsQuery(Struct):

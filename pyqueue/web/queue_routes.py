@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
 from pyqueue.core import limits, validate
@@ -31,7 +30,7 @@ def _push(given: Given[NoQuery, bodies.NewJob | list[bodies.NewJob]]) -> Plan[An
 def _pull(given: Given[bodies.PullQuery, None]) -> Plan[Any] | Reply:
     queue, query = given.path[0], given.query
     shape: Callable[[Sequence[Job]], bytes] = answers.pulled_one if query.count == 1 else answers.pulled_many
-    if not _is_name(queue):
+    if not is_name(queue):
         return Reply(200, shape([]))
     call = twins.PULL(
         queue,
@@ -45,7 +44,7 @@ def _pull(given: Given[bodies.PullQuery, None]) -> Plan[Any] | Reply:
 
 def _dlq(given: Given[bodies.DlqQuery, None]) -> Plan[Any] | Reply:
     queue, query = given.path[0], given.query
-    if not _is_name(queue) or not query.limit:
+    if not is_name(queue) or not query.limit:
         return Reply(200, answers.job_page(JobPage([], None)))
     limit = min(query.limit, limits.LIST_LIMIT_MAX)
     call = twins.LIST_JOBS(queue=queue, state=JobState.DLQ, limit=limit, cursor=query.cursor)
@@ -61,7 +60,7 @@ def _purge(given: Given[NoQuery, bodies.PurgeBody]) -> Plan[Any]:
 
 
 def _stats(given: Given[NoQuery, None]) -> Plan[Any] | Reply:
-    if not _is_name(given.path[0]):
+    if not is_name(given.path[0]):
         return Reply(200, answers.counts(QueueCounts()))
     return Plan(twins.STATS(given.path[0]), answers.counts, queue=given.path[0])
 
@@ -71,22 +70,16 @@ def _queues(given: Given[NoQuery, None]) -> Plan[Any]:
 
 
 def _pause(given: Given[NoQuery, bodies.PauseBody]) -> Plan[Any] | Reply:
-    if not _is_name(given.path[0]):  # Pushes to it are refused as it is, and it can have no jobs.
+    if not is_name(given.path[0]):  # Pushes to it are refused as it is, and it can have no jobs.
         return Reply(200, answers.done(None))
     call = twins.PAUSE(given.path[0], pushes=given.body.pushes, pulls=given.body.pulls)
     return Plan(call, answers.done, queue=given.path[0])
 
 
 def _resume(given: Given[NoQuery, None]) -> Plan[Any] | Reply:
-    if not _is_name(given.path[0]):
+    if not is_name(given.path[0]):
         return Reply(200, answers.done(None))
     return Plan(twins.RESUME(given.path[0]), answers.done, queue=given.path[0])
-
-
-def _flow(given: Given[NoQuery, None]) -> Plan[Any]:
-    flow_id = given.path[0]
-    call = twins.LIST_JOBS(flow_id=flow_id, limit=limits.LIST_LIMIT_MAX)
-    return Plan(call, partial(answers.flow, flow_id))
 
 
 def _events(given: Given[bodies.EventsQuery, None]) -> Plan[Any]:
@@ -94,7 +87,7 @@ def _events(given: Given[bodies.EventsQuery, None]) -> Plan[Any]:
     return Plan(twins.EVENTS(given.query.after, limit=limit), answers.event_page)
 
 
-def _is_name(queue: str) -> bool:
+def is_name(queue: str) -> bool:
     """Whether a queue can be called so. One that cannot is empty, and looking at it is no error on the wire."""
     try:
         validate.queue_name(queue)
@@ -186,15 +179,6 @@ QUEUE_ROUTES: Final = (
         handler=_queues,
         answer=(replies.Queues,),
         summary="All queues with their counts and pauses, by name",
-        is_safe=True,
-    ),
-    Route(
-        method="GET",
-        path="/flows/{flow_id}",
-        role=Role.READ,
-        handler=_flow,
-        answer=(replies.Flow,),
-        summary="The jobs of a flow and how many are in each state",
         is_safe=True,
     ),
     Route(

@@ -58,6 +58,7 @@ class Job(Struct):
     lease: int | UnsetType = UNSET
     lease_until: Moment | UnsetType | None = UNSET
     expires_at: Moment | UnsetType = UNSET
+    limit_key: str | UnsetType = UNSET
     backoff_jitter: bool | UnsetType = UNSET
     cancel_requested: bool | UnsetType = UNSET
 
@@ -185,11 +186,31 @@ class Counts(Struct):
     counts: QueueCounts
 
 
+class Limit(Struct):
+    queue: str
+    key: str | None
+    concurrency: int | None
+    rate: float | None
+    per_ms: int | None
+    burst: int | None
+    limits_pushes: bool
+
+
+class Breaker(Struct):
+    failures_max: int
+    cooldown_ms: int | None
+    failures: int
+    state: str
+    open_until: Moment | None
+
+
 class Queue(Struct):
     name: str
     counts: QueueCounts
     pushes_paused: bool
     pulls_paused: bool
+    limits: list[Limit]
+    breaker: Breaker | None
 
 
 class Queues(Struct):
@@ -230,6 +251,98 @@ class EventPage(Struct):
     events: list[Change]
     position: int
     has_gap: bool
+
+
+class Affected(Struct):
+    """How many jobs were."""
+
+    ok: Ok
+    jobs: int
+
+
+class Schedule(Struct):
+    name: str
+    queue: str
+    job_name: str
+    job_data: Any
+    job_options: dict[str, Any] | None
+    cron_expr: str | None
+    every_ms: int | None
+    timezone: str | None
+    max_executions: int | None
+    execution_count: int
+    paused: bool
+    last_run_at: Moment | None
+    next_run_at: Moment | None
+    created_at: Moment
+    updated_at: Moment
+    start_at: Moment | None
+    end_at: Moment | None
+    misfire: str
+    backfill_max: int
+    overlap: str
+    jitter_ms: int
+    origin: str
+    last_error: str | None
+
+
+class OneSchedule(Struct):
+    ok: Ok
+    schedule: Schedule
+
+
+class Schedules(Struct):
+    ok: Ok
+    schedules: list[Schedule]
+
+
+class ScheduleRun(Struct):
+    due_at: Moment
+    fired_at: Moment
+    job_id: JobId | None
+    error: str | None
+    is_manual: bool
+
+
+class ScheduleRuns(Struct):
+    ok: Ok
+    runs: list[ScheduleRun]
+
+
+class JobInHand(Struct):
+    id: JobId
+    name: str
+    queue: str
+    attempt: int
+    started_at: Moment | None
+    lease_until: Moment | None
+    progress: int | None
+
+
+class Worker(Struct):
+    id: str
+    name: str | None
+    host: str
+    pid: int
+    version: str
+    mode: str
+    concurrency: int
+    queues: list[str]
+    tasks: list[str]
+    started_at: Moment
+    seen_at: Moment
+    jobs_in_hand: int
+    jobs: list[JobInHand]
+
+
+class Workers(Struct):
+    ok: Ok
+    workers: list[Worker]
+
+
+class Limits(Struct):
+    ok: Ok
+    limits: list[Limit]
 
 
 class Health(Struct):
