@@ -46,7 +46,7 @@ class Push(Struct, frozen=True):
         if self.merges:
             _take_tokens(tx, tokens)
             keys = tx.allocate(len(self.jobs))
-            _store_plain(tx, self.queue, keys, self.jobs)
+            _store_all_plain(tx, self.queue, keys, self.jobs)
             return keys
         return store(tx, [self.queue] * len(self.jobs), self.jobs, Storing(self.depth_max), [tokens])
 
@@ -258,9 +258,13 @@ def _store_plain(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequenc
     plain = [(key, job) for key, job in zip(keys, jobs, strict=True) if job.settings is None]
     if plain:
         plain_keys = keys if len(plain) == len(jobs) else [key for key, _ in plain]
-        store = insert.insert_unkeyed if tx.queue(queue).limits & HAS_KEYS else insert.insert_plain
-        store(tx, _plain_rows(tx, queue, plain_keys, [job for _, job in plain]))
-        _note(tx, queue, WAITING, plain_keys)
+        _store_all_plain(tx, queue, plain_keys, [job for _, job in plain])
+
+
+def _store_all_plain(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob]) -> None:
+    store = insert.insert_unkeyed if tx.queue(queue).limits & HAS_KEYS else insert.insert_plain
+    store(tx, _plain_rows(tx, queue, keys, jobs))
+    _note(tx, queue, WAITING, keys)
 
 
 def _plain_rows(tx: Transaction, queue: str, keys: Sequence[int], jobs: Sequence[NewJob]) -> list[tuple[Any, ...]]:
