@@ -190,17 +190,21 @@ def test_a_rule_is_due_when_the_clock_on_the_wall_says_so(rule: Rule, zone_name:
     )
 
 
-@pytest.mark.parametrize("zone_name", ["Europe/Zurich", "America/Santiago", "Australia/Lord_Howe"])
-def test_a_whole_year_of_rules_is_due_when_the_clock_says_so(zone_name: str) -> None:
-    zone, start = ZoneInfo(zone_name), datetime(2026, 1, 1, tzinfo=UTC)
-    nightly = Rule("30 2 * * *", is_hourly=False, means=lambda local: local.minute == 30 and local.hour == 2)
-    midnight = Rule("0 0 * * *", is_hourly=False, means=lambda local: local.minute == 0 and local.hour == 0)
-    hourly = Rule("15 * * * *", is_hourly=True, means=lambda local: local.minute == 15)
+NIGHTLY = Rule("30 2 * * *", is_hourly=False, means=lambda local: local.minute == 30 and local.hour == 2)
+MIDNIGHT = Rule("0 0 * * *", is_hourly=False, means=lambda local: local.minute == 0 and local.hour == 0)
+HOURLY = Rule("15 * * * *", is_hourly=True, means=lambda local: local.minute == 15)
 
-    for rule in (nightly, midnight, hourly):
-        assert matched(rule.text, zone, start, start + timedelta(days=365)) == due(
-            rule, zone, start, start + timedelta(days=365)
-        )
+
+@pytest.mark.parametrize(
+    ("zone_name", "rule"),
+    [("Europe/Zurich", NIGHTLY), ("America/Santiago", MIDNIGHT), ("Australia/Lord_Howe", HOURLY)],
+    ids=["nightly", "midnight", "hourly"],
+)
+def test_a_whole_year_of_a_rule_is_due_when_the_clock_says_so(zone_name: str, rule: Rule) -> None:
+    zone, start = ZoneInfo(zone_name), datetime(2026, 1, 1, tzinfo=UTC)
+    end = start + timedelta(days=365)
+
+    assert matched(rule.text, zone, start, end) == due(rule, zone, start, end)
 
 
 @pytest.mark.soak
