@@ -43,7 +43,11 @@ _FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("custom_id", str, "An id of your own, to find the job by."),
     ("metadata", str, "Any JSON, kept with the job."),
     ("depends_on", list, "The id of a job that must complete first; may be given several times."),
-    ("on_parent_failure", click.Choice(list(ParentFailure)), "What becomes of it when one of those fails."),
+    (
+        "on_parent_failure",
+        click.Choice([each.value for each in ParentFailure]),
+        "What becomes of it when one of those fails.",
+    ),
     ("flow_id", str, "The flow that the job belongs to."),
 )
 

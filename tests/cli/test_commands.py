@@ -53,6 +53,16 @@ def test_push_takes_data_from_stdin_and_the_other_options(storage: str) -> None:
     assert (job.data, job.metadata, job.max_attempts, job.state) == ([1, 2], {"m": 1}, 9, "delayed")
 
 
+@pytest.mark.parametrize("word", ["fail", "cancel", "run", "only"])
+def test_push_takes_what_becomes_of_a_failed_parents_child_in_the_words_of_the_api(storage: str, word: str) -> None:
+    parent = run("push", "q", "parent", storage=storage).stdout.strip()
+
+    result = run("push", "q", "child", "--depends-on", parent, "--on-parent-failure", word, storage=storage)
+
+    with PyQueue(storage) as queue:
+        assert queue.get_job(result.stdout.strip()).on_parent_failure == word
+
+
 def test_push_makes_a_file_that_is_not_there_and_says_so(tmp_path: Path) -> None:
     result = run("push", "q", "n", storage=str(tmp_path / "new.db"))
 
