@@ -14,6 +14,8 @@ from tests.waiting import eventually
 from tests.worker import jobs
 from tests.working import running
 
+pytestmark = pytest.mark.sqlite
+
 
 async def ahandle(job: Job) -> None: ...
 

@@ -12,6 +12,8 @@ from pyqueue import PyQueue
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.worker.turns import Weighted, parse
 
+pytestmark = pytest.mark.sqlite
+
 
 def taken(turns: Weighted, ready: Counter[str], count: int) -> list[str]:
     """Claims as a worker does: all it can from the first queue before it looks at the next."""

@@ -43,6 +43,13 @@ class Heart:
         self._thread = threading.Thread(target=self._beat, name="pyqueue-heartbeat", daemon=True)
 
     def start(self) -> None:
+        """Puts the worker on the list of those that live, and starts the thread.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        self._queue.beat([], lease_ms=self._lease_ms, presence=self._presence)
+        self._present_at = time.monotonic() + PRESENCE_SECONDS
         self._thread.start()
 
     def stop(self) -> None:
@@ -55,10 +62,8 @@ class Heart:
             log.debug("the worker was not signed off; that ends by itself", extra={"error": str(error)})
 
     def _beat(self) -> None:
-        while True:
+        while not self._stop.wait(min(self._lease_ms / 3_000, PRESENCE_SECONDS)):
             self._beat_once()
-            if self._stop.wait(min(self._lease_ms / 3_000, PRESENCE_SECONDS)):
-                return
 
     def _beat_once(self) -> None:
         jobs = self._hand.jobs()

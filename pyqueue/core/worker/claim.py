@@ -165,16 +165,24 @@ class Claiming:
         overdue = self._hand.take_back(older_than_seconds=max(2 * self._prefetch_seconds, _OVERDUE_SECONDS_MIN))
         if overdue:
             self._pace.forget()
-        self._jobs_left += len(overdue)
-        for job in overdue:
-            give_back(self._source, job)
+        self._jobs_left += give_back(self._source, self._hand, overdue)
 
 
-def give_back(source: Source, job: Job) -> bool:
-    """Releases a job; one that cannot be released comes back when its lease ends."""
-    try:
-        source.release(job)
-    except (StateError, StorageError) as error:
-        log.warning("could not give a job back", extra={"job_id": job.id, "error": str(error)})
-        return False
-    return True
+def give_back(source: Source, hand: Hand, jobs: Sequence[Job]) -> int:
+    """Releases jobs that were taken out of the hand; gives how many.
+
+    While the database is away they go back into the hand: their leases are kept alive, and they are run, or
+    taken out again.
+    """
+    released = 0
+    for number, job in enumerate(jobs):
+        try:
+            source.release(job)
+            released += 1
+        except StateError as error:
+            log.warning("could not give a job back", extra={"job_id": job.id, "error": str(error)})
+        except StorageError as error:
+            log.error("cannot give jobs back; trying again", extra={"error": str(error)})
+            hand.take(list(jobs[number:]))
+            break
+    return released

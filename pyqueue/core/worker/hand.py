@@ -54,9 +54,8 @@ class Hand:
         """Outcomes are committed, or refused: the jobs are ours no more."""
         with self._changed:
             for job in jobs:
-                for held in (self._finishing, self._running):
-                    if held.get(job.key) is job:  # Else it is in hand again, in a later run.
-                        del held[job.key]
+                if self._finishing.get(job.key) is job:  # Else it was in hand again, in a later run.
+                    del self._finishing[job.key]
             self._changed.notify_all()
 
     def take_back(self, *, older_than_seconds: float = 0.0) -> list[Job]:
@@ -83,6 +82,13 @@ class Hand:
     def running(self) -> list[Job]:
         with self._changed:
             return list(self._running.values())
+
+    def let_go(self) -> list[Job]:
+        """Takes out the jobs that run."""
+        with self._changed:
+            jobs = list(self._running.values())
+            self._running.clear()
+            return jobs
 
     def wait_for_room(self, in_hand: int, seconds: float) -> None:
         """Waits until no more than so many are ready or running, something was settled, or so long."""

@@ -104,12 +104,17 @@ class Worker:
 
         Raises:
             ConfigError: child processes cannot import what they are to run.
+            StorageError: the database cannot be used. Later trouble with it is waited out.
         """
         log.info("worker started", extra={"worker_id": self.worker_id, "queues": self.presence.queues})
         with on_signals(self.stop):
             self._runner.start()
+            try:
+                self._heart.start()
+            except StorageError:
+                self._runner.stop(is_at_once=True)
+                raise
             self._finishing.start()
-            self._heart.start()
             self._sync_schedules()
             self._queue.start_housekeeping()
             self._claiming.start(when_done=lambda: self._orders.put(_DONE))
@@ -184,13 +189,12 @@ class Worker:
         self._timeouts.stop()
         self._runner.stop(is_at_once=is_at_once)
         self._finishing.stop(is_at_once=is_at_once)
-        self._return(self._hand.running())  # Threads that could not be stopped: their late outcome is refused.
+        self._return(self._hand.let_go())  # Threads that could not be stopped: their late outcome is refused.
         self._heart.stop()
 
     def _return(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self._tally.released += give_back(self._queue, job)
-            self._hand.settle([job])
+        if jobs:
+            self._tally.released += give_back(self._queue, self._hand, jobs)
 
     # --- called by the runner and the timeouts, on their threads ---------------------------------
 
