@@ -62,14 +62,11 @@ class PyQueue(Flowing, Following, Intervening, Limiting, Explaining):
         self._depth_max = (
             None if max_flow_depth is None else integer(max_flow_depth, "max_flow_depth", 0, limits.FLOW_DEPTH_MAX)
         )
-        checked_clock, logs = clock or SystemClock(), boolean(logs_events, "logs_events")
-        store = config.store_of(url, durability=config.durability(durability), clock=checked_clock, logs_events=logs)
+        self._clock, logs = clock or SystemClock(), boolean(logs_events, "logs_events")
+        store = config.store_of(url, durability=config.durability(durability), clock=self._clock, logs_events=logs)
         self.path = store.path
         self._lease_ms = integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
-        self._runtime = Runtime(
-            store,
-            sender=self,
-        )
+        self._runtime = Runtime(store, sender=self)
         # What another process needs to open the same. The path of PostgreSQL is without its password.
         self._opening = {
             "url": str(url) if config.is_postgres(url) else store.path,
@@ -89,9 +86,10 @@ class PyQueue(Flowing, Following, Intervening, Limiting, Explaining):
     @contextmanager
     def lent_to_memory(self, *, clock: Clock | None = None) -> Iterator[None]:
         """Within the block this handle works on a new database in memory. For `pyqueue.testing.in_memory`."""
-        own = self._runtime, self._housekeeper
+        own = self._runtime, self._housekeeper, self._clock
+        self._clock = clock or SystemClock()
         store = config.store_of(
-            config.MEMORY, durability=config.durability("process"), clock=clock or SystemClock(), logs_events=True
+            config.MEMORY, durability=config.durability("process"), clock=self._clock, logs_events=True
         )
         runtime = Runtime(store, sender=self)
         runtime.push_wraps = self._runtime.push_wraps
@@ -101,7 +99,7 @@ class PyQueue(Flowing, Following, Intervening, Limiting, Explaining):
         finally:
             self._housekeeper.stop()
             runtime.close()
-            self._runtime, self._housekeeper = own
+            self._runtime, self._housekeeper, self._clock = own
 
     def close(self) -> None:
         """Finishes what was begun and lets go of the file. Idempotent; later calls raise QueueClosed."""

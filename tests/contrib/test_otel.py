@@ -98,6 +98,7 @@ def test_every_attempt_is_a_span_and_only_failures_are_errors(queue: PyQueue, tr
     assert [event.name for event in runs[0].events] == ["exception"]
 
 
+@pytest.mark.sqlite("the caller's transaction is one of sqlite3")
 def test_batches_and_pushes_in_transactions_and_event_loops_have_spans(
     queue: PyQueue, traces: Traces, path: Path
 ) -> None:

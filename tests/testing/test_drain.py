@@ -182,3 +182,12 @@ def test_an_async_handler_can_drain_too(queue: PyQueue) -> None:
 
     assert queue.drain(handler=handle) == DrainReport(completed=1)
     assert queue.get_job(job_id).result == "work"
+
+
+def test_the_clock_moves_on_to_what_a_limit_allows(queue: PyQueue, clock: FakeClock) -> None:
+    began = clock.now
+    queue.set_limit("q", rate=1, per_ms=60_000, concurrency=1)
+    queue.push_many("q", [{"name": "work"}] * 3)
+
+    assert queue.drain(handler=lambda job: None) == DrainReport(completed=3)
+    assert clock.now - began == timedelta(minutes=2)

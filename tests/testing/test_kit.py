@@ -70,6 +70,7 @@ def test_eager_pushes_leave_what_is_delayed_and_raise_on_request(queue: PyQueue,
         fails.push()
 
 
+@pytest.mark.sqlite("the caller's transaction is one of sqlite3")
 def test_a_push_inside_a_transaction_of_the_caller_is_not_run_eagerly(queue: PyQueue, path: Path) -> None:
     queue.stats("q")
     database = sqlite3.connect(path)
@@ -126,6 +127,7 @@ def test_a_push_of_another_thread_is_waited_for(queue: PyQueue) -> None:
     timer.join()
 
 
+@pytest.mark.sqlite("the caller's transaction is one of sqlite3")
 def test_hooks_surround_every_push_and_add_to_its_metadata(queue: PyQueue, path: Path) -> None:
     seen: list[tuple[list[str], list[str], bool]] = []
 

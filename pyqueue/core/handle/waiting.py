@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyqueue.core.engine.allowance import next_pull_us
@@ -156,6 +156,13 @@ def _seconds_to_wait(tx: Transaction, operation: Pull) -> float:
     return min(
         (max(0.0, (moment - tx.now_us) / 1_000_000) for moment in moments if moment is not None), default=_FOREVER
     )
+
+
+def next_moment_us(tx: Transaction, queues: Sequence[str]) -> int | None:
+    """When something can be pulled from queues of which nothing can be now: a delay ends, or a limit allows it."""
+    limited = [queue for queue in queues if tx.queue(queue).limits & HOLDS_PULLS and claim.look(tx, [queue])[0]]
+    moments = [claim.next_delay_us(tx, queues), *(next_pull_us(tx, queue) for queue in limited)]
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _is_worth_a_try(waiter: Waiter, seconds: float, deadline: float) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pyqueue.core import validate
+from pyqueue.core.clock import Clock
 from pyqueue.core.config import MEMORY
 from pyqueue.core.engine.finish import Ack, Ref
 from pyqueue.core.engine.lease import TimeOut
@@ -24,7 +25,6 @@ from pyqueue.core.handle.steps import Stepping
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.job import FailResult, HeartbeatResult, HousekeepingReport, Job
 from pyqueue.core.presence import Presence
-from pyqueue.core.store import claim
 from pyqueue.core.tasks.around import Around
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.running import TaskHandler
@@ -41,6 +41,7 @@ class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
     """The part of a handle that runs handlers on jobs, and the housekeeping that goes with it."""
 
     _housekeeper: Housekeeper
+    _clock: Clock
     tasks: Tasks
     _housekeeping: threading.Lock
     path: str
@@ -192,12 +193,12 @@ class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
                 return (queues,) if isinstance(queues, str) else queues
             return [info.name for info in self._runtime.read(overview)]
 
-        clock = self._runtime.clock
+        clock = self._clock
         return Drain(
             self,
             TaskHandler(self.tasks, self) if handler is None else OneForAll(self._surrounded(handler)),
             names=names,
-            next_delay_us=lambda known: self._runtime.read(lambda tx: claim.next_delay_us(tx, known)),
+            next_moment_us=lambda known: self._runtime.read(lambda tx: waiting.next_moment_us(tx, known)),
             clock=clock if moves_clock and isinstance(clock, MovableClock) else None,
             raises=raises,
         )

@@ -8,8 +8,8 @@ and `after_run` or `run_failed` is sent. What leaves the outermost wrap is the o
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -37,12 +37,15 @@ class Around:
         """`run` for coroutine functions, in an asyncio task of its own."""
         for variable, value in self._context.items():
             variable.set(value)
-        with self._signals(job) as results:
-            async with AsyncExitStack() as stack:
-                for wrap in wraps:
-                    await aenter(stack, wrap(job))
-                results.append(await call())
-            return results[0] if results else None
+        current.enter(job)
+        tell(before_run, self._sender, job=job)
+        try:
+            result = await (_awithin(job, wraps, call) if wraps else call())
+        except BaseException as error:
+            tell(run_failed, self._sender, job=job, error=error)
+            raise
+        tell(after_run, self._sender, job=job, result=result)
+        return result
 
     def handling(self, handler: Callable[[Job], Any], wraps: Callable[[], Sequence[Wrap]]) -> Callable[[Job], Any]:
         """A handler that does the same as another one, surrounded."""
@@ -56,22 +59,29 @@ class Around:
         return ahandle
 
     def _run(self, job: Job, wraps: Sequence[Wrap], call: Callable[[], Any]) -> Any:
-        with self._signals(job) as results:
-            with ExitStack() as stack:
-                for wrap in wraps:
-                    enter(stack, wrap(job))
-                results.append(call())
-            return results[0] if results else None
-
-    @contextmanager
-    def _signals(self, job: Job) -> Iterator[list[Any]]:
-        """Sends the signals of a run around the block, which is to put the result into the list."""
         current.enter(job)
-        results: list[Any] = []
         tell(before_run, self._sender, job=job)
         try:
-            yield results
+            result = _within(job, wraps, call) if wraps else call()
         except BaseException as error:
             tell(run_failed, self._sender, job=job, error=error)
             raise
-        tell(after_run, self._sender, job=job, result=results[0] if results else None)
+        tell(after_run, self._sender, job=job, result=result)
+        return result
+
+
+def _within(job: Job, wraps: Sequence[Wrap], call: Callable[[], Any]) -> Any:
+    """The result of the call; None if a wrap suppressed its error."""
+    with ExitStack() as stack:
+        for wrap in wraps:
+            enter(stack, wrap(job))
+        return call()
+    return None
+
+
+async def _awithin(job: Job, wraps: Sequence[Wrap], call: Callable[[], Awaitable[Any]]) -> Any:
+    async with AsyncExitStack() as stack:
+        for wrap in wraps:
+            await aenter(stack, wrap(job))
+        return await call()
+    return None

@@ -24,6 +24,8 @@ _LEASE_MS: Final = 3_600_000
 class MovableClock(Protocol):
     """A clock that a test moves."""
 
+    def now_us(self) -> int: ...
+
     def advance_to(self, moment: datetime) -> None: ...
 
 
@@ -84,12 +86,12 @@ class Drain:
         handler: SplitHandler,
         *,
         names: Callable[[], Sequence[str]],
-        next_delay_us: Callable[[Sequence[str]], int | None],
+        next_moment_us: Callable[[Sequence[str]], int | None],
         clock: MovableClock | None,
         raises: bool,
     ) -> None:
         self._queue, self._handler = queue, handler
-        self._names, self._next_delay_us, self._clock, self._raises = names, next_delay_us, clock, raises
+        self._names, self._next_moment_us, self._clock, self._raises = names, next_moment_us, clock, raises
         self._report = DrainReport()
 
     def run(self) -> DrainReport:
@@ -146,9 +148,9 @@ class Drain:
         )
 
     def _move_on(self, names: Sequence[str]) -> bool:
-        """Moves the clock to where the next delay ends; False if there is none, or no such clock."""
-        due_us = None if self._clock is None else self._next_delay_us(names)
-        if due_us is None or self._clock is None:
+        """Moves the clock to where a delay ends, or a limit allows more; False if there is nothing to wait for."""
+        due_us = None if self._clock is None else self._next_moment_us(names)
+        if self._clock is None or due_us is None or due_us <= self._clock.now_us():
             return False
         self._clock.advance_to(to_datetime(due_us))
         return True
