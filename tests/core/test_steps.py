@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +20,7 @@ from pyqueue import JobContext, JobState, PyQueue
 from pyqueue.core import limits
 from pyqueue.core.errors import ConfigError, LeaseLost, ValidationError
 from pyqueue.testing import FakeClock
+from tests.waiting import eventually
 
 
 @dataclass
@@ -258,3 +262,42 @@ def test_a_job_logs_from_its_first_moment(queue: PyQueue) -> None:
     assert queue.get_job(job).progress == 40
     with pytest.raises(ValidationError, match="log message ''"):
         queue.log(job, "")
+
+
+WORKER = """
+import os, signal, sys
+from pathlib import Path
+from pyqueue import JobContext, PyQueue
+
+url, seen = sys.argv[1], Path(sys.argv[2])
+queue = PyQueue(url, lease_ms=300)
+
+def note(step):
+    with seen.open("a") as file:
+        file.write(step + "\\n")
+    if step == "second" and seen.read_text().count(step) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step
+
+@queue.task(queue="q", backoff_delay_ms=0)
+def work(ctx: JobContext) -> None:
+    for step in ("first", "second", "third"):
+        ctx.once(step, note, step)
+
+queue.run_worker(burst=True, lease_ms=300)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_killed_worker_repeats_the_step_it_was_in_and_none_before(path: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    with PyQueue(path) as queue:
+        job_id = queue.push("q", "work", backoff_delay_ms=0)
+        first = subprocess.run([sys.executable, "-c", WORKER, str(path), str(seen)], check=False)
+        assert first.returncode == -signal.SIGKILL
+        eventually(lambda: queue.housekeep() and queue.get_job(job_id).state is JobState.WAITING, what="the lapse")
+
+        second = subprocess.run([sys.executable, "-c", WORKER, str(path), str(seen)], check=False)
+
+        assert (second.returncode, queue.get_job(job_id).state) == (0, JobState.COMPLETED)
+    assert seen.read_text().split() == ["first", "second", "second", "third"]

@@ -124,6 +124,8 @@ SCENARIOS: dict[str, Callable[[PyQueue, Prepared], object]] = {
     "heartbeat": lambda queue, it: queue.heartbeat(it.plain),
     "heartbeat_many": lambda queue, it: queue.heartbeat_many([it.plain, it.waiting, it.parent]),
     "progress": lambda queue, it: queue.progress(it.removed, 50, "half"),
+    "log": lambda queue, it: queue.log(it.removed, "more"),
+    "once": lambda queue, it: queue.once(it.plain, "step", lambda: 1),
     "retry": lambda queue, it: queue.retry(it.dead),
     "retry of a parent and its child": lambda queue, it: queue.retry_many([it.dead_parent, it.dead_child]),
     "retry_dlq": lambda queue, _: queue.retry_dlq("q"),
