@@ -11,6 +11,7 @@ from pyqueue.cli.limits import limits
 from pyqueue.cli.queues import pause, purge, resume, status
 from pyqueue.cli.schedules import schedules
 from pyqueue.cli.serve import serve, token
+from pyqueue.cli.storages import copy, migrate
 from pyqueue.cli.worker import worker
 from pyqueue.cli.workers import workers
 
@@ -18,12 +19,13 @@ from pyqueue.cli.workers import workers
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="pyqueue %(version)s")
 def main() -> None:
-    """Persistent background jobs in one file.
+    """Persistent background jobs in one file, or in PostgreSQL.
 
-    Every command works on the file itself, beside the applications, workers and servers that use it.
+    Every command works on the storage itself, beside the applications, workers and servers that use it.
     """
 
 
+STORAGES = (migrate, copy)
 JOBS = (push, status, inspect, explain, logs, list_jobs, retry, cancel, delete)
-for command in (serve, token, *JOBS, worker, workers, purge, pause, resume, limits, schedules):
+for command in (serve, token, *JOBS, worker, workers, purge, pause, resume, limits, schedules, *STORAGES):
     main.add_command(command)

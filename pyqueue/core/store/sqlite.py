@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from pyqueue.core.clock import Clock
 from pyqueue.core.errors import PyQueueError, QueueClosed, StorageCorrupt, StorageError, StorageReadOnly
-from pyqueue.core.store import effects, migrations
+from pyqueue.core.store import effects, migrations, script
 from pyqueue.core.store.bell import LoopbackBell
 from pyqueue.core.store.checkpoint import Checkpointer
 from pyqueue.core.store.connection import DATABASE_ERRORS, Connection, meaning_of
@@ -130,6 +130,24 @@ class SqliteStore:
                     reader.rollback()
             except DATABASE_ERRORS as error:
                 raise self._translated(error) from error
+
+    def snapshot(self, query: Callable[[Transaction], R]) -> R:
+        """`read`, which is on one snapshot."""
+        return self.read(query)
+
+    def exists(self) -> bool:
+        """Whether there is a file; makes none."""
+        return self.is_memory or os.path.exists(self.path)
+
+    def migration_sql(self) -> list[str]:
+        """The statements that would take the file to the newest version; makes nothing."""
+        if self.is_memory or not self.exists():
+            return script.statements(0, on_postgres=False)
+        reader = self._connect()
+        try:
+            return script.statements(migrations.version_of(reader), on_postgres=False)
+        finally:
+            reader.close()
 
     @contextmanager
     def _reader(self) -> Iterator[Connection]:

@@ -82,8 +82,17 @@ class Store(Protocol):
     def give_back(self, writer: Writer, /) -> None:
         """Lets the next one have it."""
 
+    def exists(self) -> bool:
+        """Whether there is a queue; makes nothing."""
+
     def read(self, query: Callable[[Transaction], R], /) -> R:
         """Runs a query beside any writer."""
+
+    def snapshot(self, query: Callable[[Transaction], R], /) -> R:
+        """`read`, with all statements on one snapshot of the data, however long it takes."""
+
+    def migration_sql(self) -> list[str]:
+        """The statements that would take the database to the newest version; makes nothing."""
 
     def data_version(self) -> int:
         """A number that changes whenever another process has committed. For one thread only."""

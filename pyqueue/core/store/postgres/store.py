@@ -12,7 +12,7 @@ import psycopg
 
 from pyqueue.core.clock import Clock, SystemClock
 from pyqueue.core.errors import QueueClosed, StorageError
-from pyqueue.core.store import migrations
+from pyqueue.core.store import migrations, script
 from pyqueue.core.store.dialect import quoted_name
 from pyqueue.core.store.postgres import errors
 from pyqueue.core.store.postgres.bell import PostgresBell
@@ -149,6 +149,36 @@ class PostgresStore:
                 if not self.may_repeat(error, attempt):
                     raise self.translated(error) from error
                 attempt += 1
+
+    def snapshot(self, query: Callable[[Transaction], R]) -> R:
+        """`read`, with all statements on one snapshot of the data, however long it takes."""
+        salt, connection = self.salt, self.connect()
+        try:
+            connection.raw.execute("SET idle_in_transaction_session_timeout = 0")
+            connection.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return query(PostgresTransaction(connection, now_us=self.clock.now_us(), salt=salt))
+        except psycopg.Error as error:
+            raise self.translated(error) from error
+        finally:
+            connection.close()
+
+    def exists(self) -> bool:
+        """Whether the tables are there; makes none."""
+        return self._version() > 0
+
+    def migration_sql(self) -> list[str]:
+        """The statements that would take the database to the newest version; makes nothing."""
+        return script.statements(self._version(), on_postgres=True, schema=self.location.schema)
+
+    def _version(self) -> int:
+        try:
+            connection = self.connect()
+            try:
+                return migrations.version_of(connection)
+            finally:
+                connection.close()
+        except psycopg.Error as error:
+            raise self.translated(error) from error
 
     def data_version(self) -> int:
         """A number that changes whenever something was committed. For one thread only."""
