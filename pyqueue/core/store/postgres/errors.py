@@ -60,6 +60,11 @@ def meaning_of(error: psycopg.Error, address: str) -> StorageError:
         )
     if isinstance(error, errors.InsufficientPrivilege):
         return StorageReadOnly(f"{address} refused ({fact}); grant the role what it needs, or use another.")
+    if "unsupported startup parameter" in fact:
+        return StorageError(
+            f"{address} is a pooler, which takes no settings ({fact}); add ?pooler=transaction to the URL, "
+            "or connect to the server itself."
+        )
     if is_lost_connection(error):
         return StorageError(f"{address} cannot be reached ({fact}); check that it runs, and the URL.")
     return StorageError(f"{address} failed ({fact}); nothing of the operation was kept.")

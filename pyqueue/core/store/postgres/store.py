@@ -154,8 +154,8 @@ class PostgresStore:
         """`read`, with all statements on one snapshot of the data, however long it takes."""
         salt, connection = self.salt, self.connect()
         try:
-            connection.raw.execute("SET idle_in_transaction_session_timeout = 0")
             connection.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.raw.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             return query(PostgresTransaction(connection, now_us=self.clock.now_us(), salt=salt))
         except psycopg.Error as error:
             raise self.translated(error) from error
