@@ -21,6 +21,8 @@ def migrate(storage: str, as_sql: bool) -> None:
 
     Whatever opens a queue does this by itself; the command is for deployments that want it done before, or by
     another role. With --sql it prints what is still to be done, as one transaction.
+
+    Example: pyqueue migrate --storage postgresql://user@host/shop --sql
     """
     store = _store(storage)
     try:
@@ -45,6 +47,8 @@ def copy(source: str, target: str, as_json: bool) -> None:
 
     Jobs keep their ids, states and history. Stop everything that works on either of them first. A copy that was
     cut off is continued by the same command; at the end the rows of each table are counted at both ends.
+
+    Example: pyqueue copy jobs.db postgresql://user@host/shop
     """
     theirs, ours = _store(source), _store(target)
     try:
