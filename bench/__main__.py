@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.measure import machine, table
 
-SCENARIOS = ("singles", "callers", "size", "wake", "start", "processes", "events", "orchestration", "peers")
+SCENARIOS = ("singles", "callers", "size", "wake", "start", "processes", "events", "orchestration", "postgres", "peers")
 
 INTRODUCTION = """# What pyqueue costs
 

@@ -46,7 +46,7 @@ def postgres_location(url: str) -> Location:
         ConfigError: a value nobody understands, or psycopg is not installed.
     """
     from importlib.util import find_spec
-    from urllib.parse import parse_qsl, urlencode, urlsplit
+    from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
     if find_spec("psycopg") is None:
         raise ConfigError(
@@ -60,7 +60,7 @@ def postgres_location(url: str) -> Location:
     parts = urlsplit(url)
     given = parse_qsl(parts.query, keep_blank_values=True)
     ours = {key: value for key, value in given if key in _OPTIONS}
-    theirs = urlencode([(key, value) for key, value in given if key not in _OPTIONS])
+    theirs = urlencode([(key, value) for key, value in given if key not in _OPTIONS], quote_via=quote)
     conninfo = parts._replace(query=theirs).geturl()
     try:
         conninfo_to_dict(conninfo)
