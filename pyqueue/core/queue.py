@@ -17,12 +17,13 @@ from pyqueue.core.handle.following import Following
 from pyqueue.core.handle.intervening import Intervening
 from pyqueue.core.handle.limiting import Limiting
 from pyqueue.core.handle.runtime import Runtime
+from pyqueue.core.handle.serving import Serving
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
 
-class PyQueue(Flowing, Following, Intervening, Limiting, Explaining):
+class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Serving):
     """Persistent job queues in one file.
 
         queue = PyQueue("jobs.db")

@@ -25,6 +25,10 @@ SYNC_ONLY = {
 }  # fmt: skip
 
 
+# For servers, which have no task for each call.
+SYNC_ONLY |= {"submit_all", "ids_of", "require_id"}
+
+
 def public_methods() -> list[str]:
     return [name for name, value in vars(PyQueue).items() if callable(value)] + [
         name for base in PyQueue.__mro__[1:-1] for name, value in vars(base).items() if callable(value)

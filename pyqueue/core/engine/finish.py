@@ -12,7 +12,7 @@ from msgspec import Struct
 from pyqueue.core.backoff import BACKOFFS, next_delay_ms, with_jitter_ms
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.engine import flows, follow_ups, slots
-from pyqueue.core.errors import InvalidState, JobNotFound, LeaseLost, PyQueueError
+from pyqueue.core.errors import InvalidState, JobNotFound, LeaseLost, PyQueueError, StateError
 from pyqueue.core.follows import FOLLOW_UPS, HAS_CHILDREN, REMOVE_ON_COMPLETE
 from pyqueue.core.job import NO_EXTRAS, Extras, FailResult
 from pyqueue.core.states import ACTIVE, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
@@ -151,6 +151,24 @@ class Fail(Struct, frozen=True):
         return fail_run(
             tx, key, run, self.error, Event.FAIL, retry=self.retry, delay_ms=self.delay_ms, discard=self.discard
         )
+
+
+class FailMany(Struct, frozen=True):
+    """`Fail` for several jobs, each by itself: gives what became of each, or why it was refused, in order."""
+
+    fails: tuple[Fail, ...]
+
+    durable: ClassVar[bool] = True
+
+    def run(self, tx: Transaction) -> list[FailResult | PyQueueError]:
+        return [_fail_one(tx, fail) for fail in self.fails]
+
+
+def _fail_one(tx: Transaction, fail: Fail) -> FailResult | PyQueueError:
+    try:
+        return fail.run(tx)
+    except StateError as error:  # Refused before its first write: nothing of it needs undoing.
+        return error
 
 
 def require_run(tx: Transaction, key: int, ref: Ref) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyqueue.core import ids
@@ -68,6 +68,10 @@ class Runtime:
 
     async def awrite(self, operation: Operation[R]) -> R:
         return await self._committer.asubmit(operation)
+
+    def write_all(self, operations: Sequence[Operation[Any]], deliver: Callable[[list[Any]], None]) -> None:
+        """Runs operations in their order, and delivers the outcomes of all in one call on the running loop."""
+        self._committer.submit_all(operations, deliver)
 
     def read(self, query: Callable[[Transaction], R]) -> R:
         """Runs a query on one snapshot."""

@@ -20,12 +20,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pyqueue.core.errors import PyQueueError, QueueClosed, StorageError
+from pyqueue.core.errors import QueueClosed, StorageBusy
+from pyqueue.core.store.group import run_guarded, run_together
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.store import Store, Writer
+from pyqueue.core.store.ticket import Batch, Ticket
 from pyqueue.core.store.transaction import Effects, Transaction
 
 if TYPE_CHECKING:
@@ -44,32 +45,6 @@ _IDLE_SECONDS: Final = 2.0
 _LINGER_SECONDS: Final = 0.002
 
 
-class _Ticket:
-    """One submitted operation, and in the end its result or error."""
-
-    __slots__ = ("done", "error", "future", "loop", "operation", "result")
-
-    def __init__(self, operation: Operation[Any]) -> None:
-        self.operation = operation
-        self.result: Any = None
-        self.error: BaseException | None = None
-        # Held until the outcome is there: a bare lock costs a fifth of an Event, and every push of a thread
-        # that meets others pays for one.
-        self.done: threading.Lock | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.future: asyncio.Future[None] | None = None
-
-    @property
-    def is_abandoned(self) -> bool:
-        """Its task was cancelled before the group began: nobody waits for it."""
-        return self.future is not None and self.future.cancelled()
-
-    def outcome(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        return self.result
-
-
 class Committer:
     """Runs operations in write transactions of a store; `after_commit` is told what each group has changed."""
 
@@ -81,8 +56,8 @@ class Committer:
 
     def after_fork(self) -> None:
         """Begins afresh: in a child nobody waits any more, and the commit thread is gone."""
-        self._pending: deque[_Ticket] = deque()
-        self._gathering: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
+        self._pending: deque[Ticket] = deque()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[Ticket]] = {}
         self._waiting_for_room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._mutex = threading.Lock()
         self._work = threading.Event()
@@ -104,7 +79,7 @@ class Committer:
                     return self._run_alone(writer, operation)
                 finally:
                     self._store.give_back(writer)
-        ticket = _Ticket(operation)
+        ticket = Ticket(operation)
         ticket.done = threading.Lock()
         ticket.done.acquire()
         self._enqueue([ticket])
@@ -122,7 +97,7 @@ class Committer:
         loop = get_running_loop()
         while len(self._pending) >= PENDING_MAX:
             await self._room(loop)
-        ticket = _Ticket(operation)
+        ticket = Ticket(operation)
         ticket.loop, ticket.future = loop, loop.create_future()
         gathered = self._gathering.get(loop)
         if gathered is None:
@@ -138,6 +113,27 @@ class Committer:
             raise
         return ticket.outcome()  # type: ignore[no-any-return]  # the result of Operation[R]
 
+    def submit_all(self, operations: Sequence[Operation[Any]], deliver: Callable[[list[Any]], None]) -> None:
+        """Runs operations in their order, for code on an event loop that has no task for each of them.
+
+        `deliver` is called once, on the thread of the loop, with the outcome of each: its result, or the
+        exception it was refused with. That may be before this returns: if the database is near and nobody else
+        writes to it, neither here nor in another process, the group is committed on the spot.
+        """
+        from asyncio import get_running_loop
+
+        self._require_open()
+        tickets = list(map(Ticket, operations))
+        batch = Batch(tickets, deliver)
+        if not tickets or self._commit_now(tickets):
+            batch.missing = 1
+            batch.note_one()
+            return
+        loop = get_running_loop()
+        for ticket in tickets:
+            ticket.batch, ticket.loop = batch, loop
+        self._enqueue(tickets)
+
     def close(self) -> None:
         """Commits what was submitted before; what comes later is refused."""
         self._is_closed = True
@@ -146,15 +142,17 @@ class Committer:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _undo(self, ticket: _Ticket) -> None:
+    def _undo(self, ticket: Ticket) -> None:
         undo = getattr(ticket.operation, "undo", None)
         if undo is not None and ticket.error is None:
-            self._enqueue(map(_Ticket, undo(ticket.result)))
+            self._enqueue(map(Ticket, undo(ticket.result)))
 
-    def _resolve(self, tickets: Sequence[_Ticket]) -> None:
+    def _resolve(self, tickets: Sequence[Ticket]) -> None:
         """On the event loop: tells the tasks."""
         for ticket in tickets:
-            if ticket.future is None or ticket.future.cancelled():
+            if ticket.batch is not None:
+                ticket.batch.note_one()
+            elif ticket.future is None or ticket.future.cancelled():
                 self._undo(ticket)
             else:
                 ticket.future.set_result(None)
@@ -171,7 +169,7 @@ class Committer:
         self._waiting_for_room.append((loop, future))
         return future
 
-    def _enqueue(self, tickets: Iterable[_Ticket]) -> None:
+    def _enqueue(self, tickets: Iterable[Ticket]) -> None:
         tickets = list(tickets)
         try:
             with self._mutex:
@@ -222,13 +220,13 @@ class Committer:
         finally:
             self._deliver(group)
 
-    def _take_group(self) -> list[_Ticket]:
+    def _take_group(self) -> list[Ticket]:
         with self._mutex:
             group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_MAX))]
         return [ticket for ticket in group if not ticket.is_abandoned]
 
-    def _deliver(self, group: Sequence[_Ticket]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
+    def _deliver(self, group: Sequence[Ticket]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = {}
         for ticket in group:
             if ticket.done is not None:
                 ticket.done.release()
@@ -269,13 +267,35 @@ class Committer:
         self._follow_up(transaction.effects)
         return result
 
-    def _commit(self, writer: Writer, group: Sequence[_Ticket]) -> None:
-        """Runs the group in one transaction; leaves a result or an error on each ticket."""
+    def _commit_now(self, group: Sequence[Ticket]) -> bool:
+        """Commits the group on this thread if that needs no waiting for another writer; False if it would."""
+        if self._pending or self._is_gathering or not self._store.is_near:
+            return False
+        writer = self._store.take_writer(waits=False)
+        if writer is None:
+            return False
         try:
-            effects = self._attempt(writer, group, _run_together)
+            self._require_open()
+            self._commit(writer, group, waits=False)
+        except StorageBusy:
+            return False
+        finally:
+            self._store.give_back(writer)
+        return True
+
+    def _commit(self, writer: Writer, group: Sequence[Ticket], *, waits: bool = True) -> None:
+        """Runs the group in one transaction; leaves a result or an error on each ticket.
+
+        Raises:
+            StorageBusy: another process writes, and the caller does not wait. Nothing was done.
+        """
+        try:
+            effects = self._attempt(writer, group, run_together, waits=waits)
             if effects is None:
-                effects = self._attempt(writer, group, _run_guarded)
+                effects = self._attempt(writer, group, run_guarded)
         except BaseException as error:
+            if not waits and isinstance(error, StorageBusy):
+                raise
             for ticket in group:
                 ticket.error = self._store.translated(error) if isinstance(error, Exception) else error
             if not isinstance(error, Exception):
@@ -294,13 +314,18 @@ class Committer:
             log.exception("what was committed could not be told to those who wait for it")
 
     def _attempt(
-        self, writer: Writer, group: Sequence[_Ticket], run: Callable[[Writer, Transaction, Sequence[_Ticket]], bool]
+        self,
+        writer: Writer,
+        group: Sequence[Ticket],
+        run: Callable[[Writer, Transaction, Sequence[Ticket]], bool],
+        *,
+        waits: bool = True,
     ) -> Effects | None:
         """One transaction over the group; None if it must be repeated with savepoints."""
         attempt = 1
         while True:
             try:
-                transaction = writer.begin(durable=any(ticket.operation.durable for ticket in group))
+                transaction = writer.begin(durable=any(ticket.operation.durable for ticket in group), waits=waits)
                 if not run(writer, transaction, group):
                     writer.rollback()
                     return None
@@ -311,65 +336,6 @@ class Committer:
                 if not self._store.may_repeat(error, attempt):
                     raise
                 attempt += 1
-
-
-def _run_together(writer: Writer, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
-    """The quick way, without savepoints; False if an operation failed after it had written something."""
-    for key, neighbours in groupby(group, key=_merge_key):
-        tickets = list(neighbours)
-        before = writer.changes_so_far()
-        effects, transaction.effects = transaction.effects, transaction.no_effects()
-        try:
-            if len(tickets) > 1:
-                _note_outcomes(tickets, key.run_together(transaction, [ticket.operation for ticket in tickets]))
-            else:
-                tickets[0].result = tickets[0].operation.run(transaction)
-        except StorageError:
-            raise
-        except Exception as error:
-            if len(group) == 1:
-                raise
-            if not isinstance(error, PyQueueError) or len(tickets) > 1 or writer.changes_so_far() != before:
-                return False
-            tickets[0].error = error
-        else:
-            effects.add(transaction.effects)
-        transaction.effects = effects
-    return True
-
-
-def _merge_key(ticket: _Ticket) -> Any:
-    """Neighbours with the same key are run together: the class of mergeable operations, else the ticket itself."""
-    operation: Any = ticket.operation
-    return type(operation) if getattr(operation, "merges", False) else ticket
-
-
-def _note_outcomes(tickets: Sequence[_Ticket], outcomes: Sequence[Any]) -> None:
-    for ticket, outcome in zip(tickets, outcomes, strict=True):
-        if isinstance(outcome, PyQueueError):
-            ticket.error = outcome
-        else:
-            ticket.result = outcome
-
-
-def _run_guarded(_: Writer, transaction: Transaction, group: Sequence[_Ticket]) -> bool:
-    """The careful way: a savepoint around each operation, so that a failing one is undone alone."""
-    for ticket in group:
-        ticket.error = None
-        effects, transaction.effects = transaction.effects, transaction.no_effects()
-        transaction.execute("SAVEPOINT pyqueue_operation")
-        try:
-            ticket.result = ticket.operation.run(transaction)
-        except StorageError:
-            raise
-        except Exception as error:
-            transaction.execute("ROLLBACK TO pyqueue_operation")
-            ticket.error = error
-        else:
-            effects.add(transaction.effects)
-        transaction.execute("RELEASE pyqueue_operation")
-        transaction.effects = effects
-    return True
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[Any], None], argument: Any) -> bool:

@@ -58,19 +58,19 @@ class Connection:
     def total_changes(self) -> int:
         return self._connection.total_changes
 
-    def begin_immediate(self) -> None:
-        """Takes the write lock, however long others hold it, up to `BUSY_SECONDS`.
+    def begin_immediate(self, seconds: float = BUSY_SECONDS) -> None:
+        """Takes the write lock, however long others hold it, up to `seconds`.
 
         IMMEDIATE, not DEFERRED: of two deferred transactions that read and then write, one gets
         SQLITE_BUSY at once, and no busy handler helps it.
         """
-        self.patiently("BEGIN IMMEDIATE")
+        self.patiently("BEGIN IMMEDIATE", seconds)
 
-    def patiently(self, sql: str) -> Sequence[Any] | None:
+    def patiently(self, sql: str, seconds: float = BUSY_SECONDS) -> Sequence[Any] | None:
         """Repeats a statement while another connection holds the lock it needs; gives its first row.
 
         Raises:
-            StorageBusy: it was held for longer than `BUSY_SECONDS`.
+            StorageBusy: it was held for longer than `seconds`.
         """
         deadline: float | None = None
         while True:
@@ -81,10 +81,10 @@ class Connection:
                 if _code_of(error) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
                 now = time.monotonic()
-                deadline = deadline or now + BUSY_SECONDS
+                deadline = deadline or now + seconds
                 if now >= deadline:
                     raise StorageBusy(
-                        f"{self.path!r} was locked by another writer for {BUSY_SECONDS:.0f} s; expected write "
+                        f"{self.path!r} was locked by another writer for {seconds:.0f} s; expected write "
                         "transactions of milliseconds. Look for a process that keeps a transaction open, and try again."
                     ) from error
                 time.sleep(random.uniform(*_BUSY_SLEEP_SECONDS))

@@ -14,7 +14,7 @@ from pyqueue.core.errors import PyQueueError, QueueClosed, StorageCorrupt, Stora
 from pyqueue.core.store import effects, migrations, script
 from pyqueue.core.store.bell import LoopbackBell
 from pyqueue.core.store.checkpoint import Checkpointer
-from pyqueue.core.store.connection import DATABASE_ERRORS, Connection, meaning_of
+from pyqueue.core.store.connection import BUSY_SECONDS, DATABASE_ERRORS, Connection, meaning_of
 from pyqueue.core.store.joined import JoinedTransaction
 from pyqueue.core.store.store import Durability, Writer
 from pyqueue.core.store.transaction import Transaction
@@ -66,6 +66,11 @@ class SqliteStore:
         assert self._salt is not None
         return self._salt
 
+    @property
+    def is_near(self) -> bool:
+        """It is in this process."""
+        return True
+
     # --- writing: the store is its own one writer, for whoever holds `lock` --------------------
 
     def take_writer(self, *, waits: bool) -> SqliteStore | None:
@@ -76,14 +81,18 @@ class SqliteStore:
         """Lets the next one have it."""
         self.lock.release()
 
-    def begin(self, *, durable: bool) -> Transaction:
-        """Opens a write transaction. Only `durable` ones need survive a power failure."""
+    def begin(self, *, durable: bool, waits: bool = True) -> Transaction:
+        """Opens a write transaction. Only `durable` ones need survive a power failure.
+
+        Raises:
+            StorageBusy: another process writes; at once, unless this `waits`.
+        """
         writer = self._writer or self._open_writer()
         sync = self._durable_sync if durable else self._lazy_sync
         try:
             if sync != self._sync:
                 self._set_sync(writer, sync)
-            writer.begin_immediate()
+            writer.begin_immediate(BUSY_SECONDS if waits else 0.0)
         except DATABASE_ERRORS as error:
             raise self._translated(error) from error
         assert self._salt is not None  # known since the file was opened

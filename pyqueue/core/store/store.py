@@ -16,8 +16,12 @@ R = TypeVar("R")
 class Writer(Protocol):
     """A connection that writes, in the hands of one caller."""
 
-    def begin(self, *, durable: bool) -> Transaction:
-        """Opens a write transaction. Only `durable` ones need survive a power failure."""
+    def begin(self, *, durable: bool, waits: bool = True) -> Transaction:
+        """Opens a write transaction. Only `durable` ones need survive a power failure.
+
+        Raises:
+            StorageBusy: another process writes; at once, unless this `waits`.
+        """
 
     def commit(self, transaction: Transaction, /) -> None:
         """Writes what the transaction noted, and commits it."""
@@ -63,6 +67,10 @@ class Store(Protocol):
     """The connections to one database. Nothing is opened before the first use."""
 
     logs_events: bool
+
+    @property
+    def is_near(self) -> bool:
+        """A transaction takes well below a millisecond beside its flush, so an event loop may run it by itself."""
 
     @property
     def clock(self) -> Clock:

@@ -76,6 +76,11 @@ class PostgresStore:
         """Where it is, without the password."""
         return self.location.shown
 
+    @property
+    def is_near(self) -> bool:
+        """Each statement is a round trip, so event loops leave transactions to a thread."""
+        return False
+
     def keys_from_us(self, now_us: int) -> int:
         """The time for new keys: those of one process grow even if its clock goes back."""
         self._keys_us = max(self._keys_us, now_us)

@@ -62,7 +62,7 @@ class PostgresWriter:
             self._connection = self._opener.connect()
         return self._connection
 
-    def begin(self, *, durable: bool) -> Transaction:
+    def begin(self, *, durable: bool, waits: bool = True) -> Transaction:
         """Opens a write transaction. Only `durable` ones need survive a power failure."""
         salt = self._opener.salt
         connection = self.connection()

@@ -1,0 +1,46 @@
+"""What a server needs beside the calls of users: many operations of many clients, answered in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyqueue.core import ids
+from pyqueue.core.errors import JobNotFound
+from pyqueue.core.handle.runtime import Runtime
+from pyqueue.core.store.operation import Operation
+
+
+class Serving:
+    """The part of a handle for servers on an event loop."""
+
+    _runtime: Runtime
+    _lease_ms: int
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a pulled job is its worker's without a heartbeat, where a pull says nothing else."""
+        return self._lease_ms
+
+    def submit_all(self, operations: Sequence[Operation[Any]], deliver: Callable[[list[Any]], None]) -> None:
+        """Runs operations of the engine in their order, each by itself, in as few transactions as may be.
+
+        `deliver` is called once, on the thread of the running loop and perhaps before this returns, with the
+        outcome of each: its result, or the exception it was refused with. No task and no future is made.
+        """
+        self._runtime.write_all(operations, deliver)
+
+    def ids_of(self, keys: Sequence[int]) -> list[str]:
+        """The id texts of keys, as `Push` gives them."""
+        return ids.to_texts(keys, self._runtime.store.salt)
+
+    def require_id(self, job_id: str) -> None:
+        """Refuses what is not an id at all; one of a job that is not here passes.
+
+        Raises:
+            ValidationError.
+        """
+        try:
+            self._runtime.key_of(job_id)
+        except JobNotFound:
+            return

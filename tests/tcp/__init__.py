@@ -1,0 +1,1 @@
+"""Tests of the TCP protocol, against a real server process."""

@@ -1,0 +1,61 @@
+"""A server process for the tests: `python -m tests.tcp.runner FILE [--durability D] [--token T] …`; prints its port."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import ssl
+
+from pyqueue import PyQueue
+from pyqueue.server.tcp import TcpServer
+from pyqueue.server.tcp_access import EVERYTHING, Access
+
+
+class OneToken:
+    """A gate with one token, that allows everything."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def admit(self, token: str, peer: str) -> Access | None:
+        return EVERYTHING if token == self._token else None
+
+
+async def serve(arguments: argparse.Namespace) -> None:
+    tls = None
+    if arguments.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(arguments.certificate)
+    async with PyQueue(arguments.file, durability=arguments.durability) as queue:
+        server = TcpServer(
+            queue,
+            gate=OneToken(arguments.token) if arguments.token else None,
+            tls=tls,
+            connections_max=arguments.connections_max,
+        )
+        await server.start("127.0.0.1", 0)
+        stopped = asyncio.Event()
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+        if not arguments.no_housekeeping:
+            queue.start_housekeeping()
+        print(server.port, flush=True)
+        await stopped.wait()
+        await server.drain(5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("--durability", default="power")
+    parser.add_argument("--token")
+    parser.add_argument("--certificate")
+    parser.add_argument("--connections-max", type=int, default=1_000)
+    parser.add_argument("--no-housekeeping", action="store_true")
+    asyncio.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
