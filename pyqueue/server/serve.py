@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -16,7 +17,9 @@ from pyqueue._version import VERSION
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.queue import PyQueue
 from pyqueue.server.app import App
+from pyqueue.server.auth import Authentication
 from pyqueue.server.settings import Settings
+from pyqueue.server.tcp import TcpServer
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ def serve(settings: Settings, tell: Told) -> None:
     ) as queue:
         queue.queues()  # A database that cannot be used is an error of the start.
         queue.start_housekeeping()
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(queue, settings, listener, tell))
 
 
@@ -51,9 +54,11 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host.strip("[]"), port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{port} ({error.strerror or error}); is another server there?"
-        ) from error
+        raise _cannot_listen(host, port, error) from error
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot listen on {host}:{port} ({error.strerror or error}); is another server there?")
 
 
 class _Http(uvicorn.Server):
@@ -66,6 +71,7 @@ class _Http(uvicorn.Server):
 
 async def _serve(queue: PyQueue, settings: Settings, listener: socket.socket, tell: Told) -> None:
     app = App(queue, settings)
+    tcp = await _tcp(queue, app.authentication, settings)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # It tells of its start and end; so do we.
     http = _Http(_uvicorn_config(app, settings))
 
@@ -77,12 +83,37 @@ async def _serve(queue: PyQueue, settings: Settings, listener: socket.socket, te
         log.info("stopping: no new requests, those that run are finished")
         app.stop()
         http.should_exit = True
+        drained.append(asyncio.ensure_future(tcp.drain(settings.server.grace_ms / 1_000)))
 
+    drained: list[asyncio.Future[None]] = []
     with _signals(stop):
         tell("http", settings.server.host, listener.getsockname()[1])
+        tell("tcp", settings.server.host, tcp.port)
         log.info("started", extra={"version": VERSION, "storage": queue.path, "tokens": len(settings.auth.tokens)})
         await http.serve(sockets=[listener])
+        if http.force_exit:
+            await tcp.close()
+        await asyncio.gather(*drained)
     log.info("stopped")
+
+
+async def _tcp(queue: PyQueue, authentication: Authentication, settings: Settings) -> TcpServer:
+    """The TCP protocol, listening.
+
+    Raises:
+        ConfigError.
+    """
+    tls = None
+    if settings.tls.cert_path:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(settings.tls.cert_path, settings.tls.key_path)
+    server = TcpServer(queue, admit=authentication.of_token if authentication.is_on else None, tls=tls)
+    host, port = settings.server.host, settings.server.tcp_port
+    try:
+        await server.start(host.strip("[]"), port)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from error
+    return server
 
 
 def _uvicorn_config(app: App, settings: Settings) -> uvicorn.Config:
@@ -102,7 +133,7 @@ def _uvicorn_config(app: App, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where there is one: it doubles the requests per second."""
     try:
         import uvloop

@@ -20,8 +20,9 @@ from typing import Any, Final
 from pyqueue.core.errors import PyQueueError
 from pyqueue.core.queue import PyQueue
 from pyqueue.core.store.operation import Operation
-from pyqueue.server.tcp_access import EVERYTHING, Access, Gate
+from pyqueue.server.tcp_access import Admit
 from pyqueue.server.tcp_connection import Connection
+from pyqueue.web.request import EVERYTHING, Grant
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +35,20 @@ _Deliver = Callable[[Sequence[Any]], None]
 
 
 class TcpServer:
-    """Serves one queue on one address. `gate` knows the tokens (None: none is needed); `tls` makes it TLS."""
+    """Serves one queue on one address. `admit` knows the tokens (None: none is needed); `tls` makes it TLS."""
 
     def __init__(
         self,
         queue: PyQueue,
         *,
-        gate: Gate | None = None,
+        admit: Admit | None = None,
         tls: ssl.SSLContext | None = None,
         line_bytes_max: int = LINE_BYTES_MAX,
         connections_max: int = CONNECTIONS_MAX,
     ) -> None:
         self.queue = queue
-        self.gate = gate
-        self.first_access: Access | None = EVERYTHING if gate is None else None
+        self.admit = admit
+        self.first_grant: Grant | None = EVERYTHING if admit is None else None
         self.line_bytes_max = line_bytes_max
         self._tls = tls
         self._connections_max = connections_max

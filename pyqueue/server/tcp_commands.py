@@ -6,6 +6,7 @@ are ignored, as the wire format asks; null is the same as leaving a key out.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -32,10 +33,11 @@ class JobWithOptions(Options, kw_only=True):
 
     def merged(self) -> dict[str, Any]:
         """The options of both places."""
-        return _given(self) if self.options is None else _given(self) | _given(self.options)
+        return given(self) if self.options is None else given(self) | given(self.options)
 
 
-def _given(options: Options) -> dict[str, Any]:
+def given(options: Options) -> dict[str, Any]:
+    """The options that are there."""
     values = {option: getattr(options, option) for option in Options.__struct_fields__}
     return {
         option: value for option, value in values.items() if value is not None and value is not UNSET and value != NULL
@@ -171,6 +173,47 @@ class Get(Command, tag="get"):
     fields: list[str] | None = None
 
 
+class ScheduleCreate(Command, tag="schedule_create"):
+    """A schedule that fires first at the next housekeeping, as RustQueue's do, unless `fires_at_once` is false."""
+
+    name: str
+    queue: str
+    job_name: str
+    job_data: Raw = _NO_DATA
+    job_options: Options | None = None
+    cron_expr: str | None = None
+    every_ms: int | None = None
+    timezone: str | None = None
+    max_executions: int | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    misfire: str | None = None
+    backfill_max: int | None = None
+    overlap: str | None = None
+    jitter_ms: int | None = None
+    fires_at_once: bool = True
+
+
+class ScheduleList(Command, tag="schedule_list"):
+    """Paused ones too."""
+
+
+class ScheduleGet(Command, tag="schedule_get"):
+    name: str
+
+
+class ScheduleDelete(Command, tag="schedule_delete"):
+    name: str
+
+
+class SchedulePause(Command, tag="schedule_pause"):
+    name: str
+
+
+class ScheduleResume(Command, tag="schedule_resume"):
+    name: str
+
+
 class QueuePause(Command, tag="queue_pause"):
     queue: str
 
@@ -182,6 +225,7 @@ class QueueResume(Command, tag="queue_resume"):
 _OTHERS = (
     Auth | Ping | Pull | Ack | AckBatch | Fail | FailBatch | Release | Cancel | Heartbeat | HeartbeatBatch
     | Progress | Stats | Get | QueuePause | QueueResume
+    | ScheduleCreate | ScheduleList | ScheduleGet | ScheduleDelete | SchedulePause | ScheduleResume
 )  # fmt: skip
 _decode_plain: Final = msgspec.json.Decoder(PlainPush | PlainPushBatch | _OTHERS).decode
 _decode: Final = msgspec.json.Decoder(Push | PushBatch | _OTHERS).decode

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyqueue.server import tcp_access, tcp_planners, tcp_slow
 from pyqueue.server import tcp_commands as commands
@@ -20,6 +20,7 @@ from pyqueue.server import tcp_replies as replies
 from pyqueue.server.tcp_commands import Refusal
 from pyqueue.server.tcp_lines import Lines, readable
 from pyqueue.server.tcp_plan import Plan
+from pyqueue.web.request import EVERYTHING
 
 if TYPE_CHECKING:
     from pyqueue.server.tcp import TcpServer
@@ -51,7 +52,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: TcpServer) -> None:
         self._server = server
         self._lines = Lines(server.line_bytes_max)
-        self._access = server.first_access
+        self._grant = server.first_grant
         self._backlog: deque[bytes] = deque()  # received, and not begun
         self._slots: deque[_Slot] = deque()  # begun, and not answered
         self._slow: tuple[Any, int] | None = None  # the slow command whose turn is next, and its size
@@ -65,8 +66,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins, unless there are too many already."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's.
         self._peer = str((transport.get_extra_info("peername") or ("",))[0])
         if not self._server.register(self):
             self._end(replies.refused("TOO_MANY_CONNECTIONS", "the server has no room for more; try again later."))
@@ -158,7 +158,7 @@ class Connection(asyncio.BufferedProtocol):
             line = backlog.popleft()
             try:
                 command = commands.parse(line)
-                if type(command) is commands.Auth or (self._allows(command) and tcp_slow.is_slow(command)):
+                if type(command) is commands.Auth or self._needs_task(command):
                     self._slow = command, len(line)
                     return
             except Refusal as refusal:
@@ -168,14 +168,17 @@ class Connection(asyncio.BufferedProtocol):
             slot.commands += 1
             slot.size_bytes += len(line)
 
-    def _allows(self, command: Any) -> bool:
-        tcp_access.require(self._access, command)
-        return True
+    def _needs_task(self, command: Any) -> bool:
+        """Whether it is slow, or needs a look at its jobs first; raises Refusal if it may not be done at all."""
+        grant = self._grant
+        tcp_access.require(grant, command)
+        is_scoped = grant is not None and grant.queues is not None and tcp_access.names_jobs(command)
+        return is_scoped or tcp_slow.is_slow(command)
 
     async def _answer(self, command: Any, size_bytes: int) -> None:
         """Does a slow command, and goes on with what has waited behind it."""
         try:
-            line = await self._admit(command) if type(command) is commands.Auth else await self._take_time(command)
+            line = self._admit(command) if type(command) is commands.Auth else await self._take_time(command)
         except asyncio.CancelledError:
             if self._is_lost:
                 raise
@@ -187,16 +190,30 @@ class Connection(asyncio.BufferedProtocol):
         self._go_on()
         self._balance()
 
-    async def _admit(self, command: commands.Auth) -> bytes:
-        gate = self._server.gate
-        access = tcp_access.EVERYTHING if gate is None else await gate.admit(command.token, self._peer)
-        if access is None:
+    def _admit(self, command: commands.Auth) -> bytes:
+        admit = self._server.admit
+        grant = EVERYTHING if admit is None else admit(command.token, self._peer)
+        if grant is None:
             return replies.refused("UNAUTHORIZED", "Invalid token; expected one that this server knows.")
-        self._access = access
+        self._grant = grant
         return replies.OK
 
     async def _take_time(self, command: Any) -> bytes:
-        return await tcp_slow.answer(self._server.queue, command, may_wait=not self._is_ending)
+        queue = self._server.queue
+        if self._grant is not None and self._grant.queues is not None:
+            await tcp_slow.require_reach(queue, self._grant, command)
+            if not tcp_slow.is_slow(command):
+                return await self._do_alone(command)
+        return await tcp_slow.answer(queue, command, may_wait=not self._is_ending)
+
+    async def _do_alone(self, command: Any) -> bytes:
+        """A quick command that had to wait for a look at the jobs it names."""
+        plan = Plan(self._server.queue)
+        tcp_planners.add(plan, command)
+        plan.finish()
+        done: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
+        self._server.submit(plan.operations, done.set_result)
+        return b"\n".join(plan.lines(await asyncio.shield(done)))
 
     # --- from outcomes to replies ------------------------------------------------------------------
 

@@ -10,8 +10,10 @@ from msgspec import structs
 from pyqueue.core.errors import JobNotFound, PyQueueError, ValidationError
 from pyqueue.core.job import QueueCounts
 from pyqueue.core.queue import PyQueue
+from pyqueue.server import tcp_access, tcp_schedules
 from pyqueue.server import tcp_commands as commands
 from pyqueue.server import tcp_replies as replies
+from pyqueue.web.request import Grant
 
 
 def is_slow(command: Any) -> bool:
@@ -39,6 +41,21 @@ def cut_short(command: Any) -> bytes:
     if type(command) is commands.Pull:
         return replies.pulled([], as_list=command.count not in (None, 1), fields=None)
     return replies.refused("CLOSING", "the connection is being closed; connect again and repeat the command.")
+
+
+async def require_reach(queue: PyQueue, grant: Grant, command: Any) -> None:
+    """Lets pass what names jobs of queues that the grant reaches only.
+
+    Raises:
+        JobNotFound: as for a job that does not exist, of which the client is to learn no more.
+    """
+    for job_id in tcp_access.jobs_of(command):
+        try:
+            job = await queue.aget_job(job_id)
+        except PyQueueError:
+            continue  # The command itself will say so.
+        if not grant.reaches(job.queue):
+            raise JobNotFound(f"job {job_id} is not in a queue that token {grant.name!r} reaches.")
 
 
 async def _pull(queue: PyQueue, command: commands.Pull) -> bytes:
@@ -73,4 +90,10 @@ _SLOW: Final[dict[type, Callable[[PyQueue, Any], Awaitable[bytes]]]] = {
     commands.Pull: _pull,
     commands.Get: _get,
     commands.Stats: _stats,
+    commands.ScheduleCreate: tcp_schedules.create,
+    commands.ScheduleList: tcp_schedules.list_all,
+    commands.ScheduleGet: tcp_schedules.get,
+    commands.ScheduleDelete: tcp_schedules.delete,
+    commands.SchedulePause: tcp_schedules.pause,
+    commands.ScheduleResume: tcp_schedules.resume,
 }

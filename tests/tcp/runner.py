@@ -7,20 +7,21 @@ import asyncio
 import contextlib
 import signal
 import ssl
+from functools import partial
 
 from pyqueue import PyQueue
+from pyqueue.server.serve import loop_factory
 from pyqueue.server.tcp import TcpServer
-from pyqueue.server.tcp_access import EVERYTHING, Access
+from pyqueue.web.request import EVERYTHING, Grant, Role
 
 
-class OneToken:
-    """A gate with one token, that allows everything."""
+def admit_by(roles: dict[str, Grant], token: str, peer: str) -> Grant | None:
+    return roles.get(token)
 
-    def __init__(self, token: str) -> None:
-        self._token = token
 
-    async def admit(self, token: str, peer: str) -> Access | None:
-        return EVERYTHING if token == self._token else None
+# One of everything for `--token`, and two that may less.
+READER = Grant("reader", frozenset({Role.READ}))
+WORKER_OF_Q = Grant("worker of q", frozenset({Role.PUSH, Role.WORK}), frozenset({"q"}))
 
 
 async def serve(arguments: argparse.Namespace) -> None:
@@ -28,10 +29,11 @@ async def serve(arguments: argparse.Namespace) -> None:
     if arguments.certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(arguments.certificate)
+    grants = {arguments.token: EVERYTHING, "reader": READER, "worker-of-q": WORKER_OF_Q}
     async with PyQueue(arguments.file, durability=arguments.durability) as queue:
         server = TcpServer(
             queue,
-            gate=OneToken(arguments.token) if arguments.token else None,
+            admit=partial(admit_by, grants) if arguments.token else None,
             tls=tls,
             connections_max=arguments.connections_max,
         )
@@ -54,7 +56,8 @@ def main() -> None:
     parser.add_argument("--certificate")
     parser.add_argument("--connections-max", type=int, default=1_000)
     parser.add_argument("--no-housekeeping", action="store_true")
-    asyncio.run(serve(parser.parse_args()))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,34 @@ def test_s10_auth_can_be_pipelined_with_what_needs_it(guarded: Server) -> None:
         assert client.reply()["id"]
 
 
+def test_a_role_allows_what_it_is_for(guarded: Server) -> None:
+    with guarded.client(token="reader") as reader:
+        assert reader.call("stats", queue="q")["ok"] and reader.call("ping")["ok"]
+        for cmd in ("push", "pull", "queue_pause", "schedule_list", "schedule_delete"):
+            reply = reader.call(cmd, queue="q", name="n")
+            assert reply["ok"] if cmd == "schedule_list" else code(reply) == "FORBIDDEN"
+
+
+def test_a_token_of_one_queue_reaches_no_other(guarded: Server) -> None:
+    with guarded.client(token="secret") as everyone, guarded.client(token="worker-of-q") as worker:
+        everyone.call("pull", queue="q", count=1_000)
+        ours, theirs = everyone.push("q"), everyone.push("other")
+        everyone.pull("other")
+
+        assert worker.pull("q")["id"] == ours
+        assert (
+            code(worker.call("pull", queue="other"))
+            == code(worker.call("push", queue="other", name="n"))
+            == "FORBIDDEN"
+        )
+        for cmd in ("ack", "fail", "heartbeat", "cancel"):
+            assert code(worker.call(cmd, id=theirs)) == "JOB_NOT_FOUND"
+        assert code(worker.call("ack_batch", ids=[ours, theirs])) == "JOB_NOT_FOUND"
+        worker.send(json.dumps({"cmd": "ack", "id": ours}).encode() + b'\n{"cmd":"push","queue":"q","name":"n"}\n')
+        assert worker.reply() == {"ok": True} and worker.reply()["id"]
+        assert everyone.get(theirs)["state"] == "active"
+
+
 # --- limits ------------------------------------------------------------------------------------------
 
 

@@ -184,6 +184,60 @@ def test_r2_get_of_an_unknown_or_bad_id(client: Client) -> None:
     assert code(client.call("get", id="no-uuid")) == "VALIDATION_ERROR"
 
 
+def test_s10_a_schedule_lives_its_life(client: Client, q: str) -> None:
+    options = {"priority": 2, "metadata": {"a": 1}}
+    fields = {"queue": q, "job_name": "n", "every_ms": 3_600_000, "job_options": options, "max_executions": 5}
+
+    assert client.call("schedule_create", name=q, **fields) == {"ok": True}
+
+    schedule = client.call("schedule_get", name=q)["schedule"]
+    assert {key: schedule[key] for key in fields if key != "job_options"} == {
+        k: fields[k] for k in fields if k != "job_options"
+    }
+    assert schedule["job_data"] == {} and schedule["job_options"]["priority"] == 2
+    assert q in [each["name"] for each in client.call("schedule_list")["schedules"]]
+    assert client.call("schedule_pause", name=q) == {"ok": True}
+    assert client.call("schedule_get", name=q)["schedule"]["paused"] is True
+    assert client.call("schedule_resume", name=q) == {"ok": True}
+    assert client.call("schedule_get", name=q)["schedule"]["paused"] is False
+    assert client.call("schedule_delete", name=q) == {"ok": True}
+    assert code(client.call("schedule_get", name=q)) == "NOT_FOUND"
+
+
+def test_s8_a_new_schedule_fires_at_the_next_housekeeping(client: Client, q: str) -> None:
+    client.call("schedule_create", name=q, queue=q, job_name="n", job_data=[1], cron_expr="0 0 1 1 *")
+
+    job = client.call("pull", queue=q, wait_ms=10_000)["job"]
+
+    client.call("schedule_delete", name=q)
+    assert job["data"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({}, "cron_expr or every_ms"),
+        ({"cron_expr": "* * * * *", "every_ms": 5}, ""),
+        ({"cron_expr": "not cron"}, "Invalid cron"),
+        ({"every_ms": "soon"}, ""),
+        ({"every_ms": 1_000, "job_options": {"priority": "x"}}, ""),
+    ],
+)
+def test_s8_a_schedule_that_cannot_be_is_refused(client: Client, q: str, fields: dict[str, Any], word: str) -> None:
+    reply = client.call("schedule_create", name=q, queue=q, job_name="n", **fields)
+
+    assert code(reply) == "VALIDATION_ERROR" and word in reply["error"]["message"]
+
+
+def test_s10_an_unknown_schedule(client: Client) -> None:
+    assert code(client.call("schedule_pause", name="none")) == "SCHEDULE_NOT_FOUND"
+    assert code(client.call("schedule_resume", name="none")) == "SCHEDULE_NOT_FOUND"
+
+
+def test_r12_deleting_an_unknown_schedule_is_well(client: Client) -> None:
+    assert client.call("schedule_delete", name="none") == {"ok": True}
+
+
 # --- ours ---------------------------------------------------------------------------------------------
 
 
