@@ -9,7 +9,19 @@ from pathlib import Path
 
 from bench.measure import machine, table
 
-SCENARIOS = ("singles", "callers", "size", "wake", "start", "processes", "events", "orchestration", "postgres", "peers")
+SCENARIOS = (
+    "singles",
+    "callers",
+    "size",
+    "wake",
+    "start",
+    "processes",
+    "events",
+    "orchestration",
+    "flows",
+    "postgres",
+    "peers",
+)
 
 INTRODUCTION = """# What pyqueue costs
 

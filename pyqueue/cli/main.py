@@ -6,6 +6,7 @@ import click
 
 from pyqueue._version import VERSION
 from pyqueue.cli.explain import explain, logs
+from pyqueue.cli.flows import flows
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
 from pyqueue.cli.limits import limits
 from pyqueue.cli.queues import pause, purge, resume, status
@@ -27,5 +28,5 @@ def main() -> None:
 
 STORAGES = (migrate, copy)
 JOBS = (push, status, inspect, explain, logs, list_jobs, retry, cancel, delete)
-for command in (serve, token, *JOBS, worker, workers, purge, pause, resume, limits, schedules, *STORAGES):
+for command in (serve, token, *JOBS, flows, worker, workers, purge, pause, resume, limits, schedules, *STORAGES):
     main.add_command(command)

@@ -55,7 +55,7 @@ def test_without_data_and_result_it_gets_an_empty_object_and_no_empty_metadata(q
     assert (job.data, job.metadata, job.flow_id) == ({}, None, None)
 
 
-@pytest.mark.parametrize("how", ["paused", "limited", "removed", "batch", "joined"])
+@pytest.mark.parametrize("how", ["paused", "limited", "removed", "batch"])
 def test_no_follow_up_is_lost(queue: PyQueue, how: str) -> None:
     options: dict[str, Any] = {"remove_on_complete": how == "removed"}
     if how == "paused":
@@ -67,13 +67,7 @@ def test_no_follow_up_is_lost(queue: PyQueue, how: str) -> None:
     queue.push_many("first", [{"name": "n", "metadata": metadata, **options}] * 3)
     items = [(job, {"n": 1}) for job in queue.pull("first", count=3)]
 
-    if how == "joined":
-        with closing(sqlite3.connect(queue.path, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            assert all(result.ok for result in queue.on(connection).ack_many(items))
-            connection.execute("COMMIT")
-    else:
-        assert all(result.ok for result in queue.ack_many(items))
+    assert all(result.ok for result in queue.ack_many(items))
 
     waiting = [job for job in queue.list_jobs(queue="next").jobs if job.name == "after"]
     assert [(job.state.value, job.data) for job in waiting] == [("waiting", {"n": 1})] * 3
@@ -122,3 +116,15 @@ def test_what_could_not_be_pushed_later_is_refused_now(queue: PyQueue, follow_up
         queue.push("first", "n", metadata={"follow_ups": follow_ups})
 
     assert queue.stats("first").total == 0
+
+
+@pytest.mark.sqlite("joins a sqlite3 connection")
+def test_a_follow_up_is_part_of_the_transaction_of_the_caller(queue: PyQueue) -> None:
+    queue.push("first", "n", metadata={"follow_ups": [{"queue": "next", "name": "after"}]})
+    [job] = queue.pull("first")
+    with closing(sqlite3.connect(queue.path, isolation_level=None)) as connection:
+        for end, expected in (("ROLLBACK", 0), ("COMMIT", 1)):
+            connection.execute("BEGIN IMMEDIATE")
+            queue.on(connection).ack(job)
+            connection.execute(end)
+            assert queue.stats("next").waiting == expected

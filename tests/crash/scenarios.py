@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyqueue import Job, PyQueue
+from pyqueue import Job, PyQueue, Tasks
 from pyqueue.testing import FakeClock
 from tests.crash.faults import Fault, armed, kill, use_faulty_connections
 
@@ -28,7 +28,16 @@ EVERY_OPTION: dict[str, Any] = {
     "custom_id": "c",
     "metadata": {"m": 1},
     "flow_id": "f",
+    "on_parent_failure": "run",
 }
+
+
+tasks = Tasks(PyQueue(":memory:"))
+
+
+@tasks.task
+def tell() -> None:
+    """What a batch calls when it has ended."""
 
 
 @dataclass
@@ -47,6 +56,8 @@ class Prepared:
     parent_waiting: str
     in_slot: Job
     on_breaker: Job
+    top: Job
+    batch_id: str
 
 
 def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
@@ -90,7 +101,40 @@ def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
     clock.advance(ms=2)
     queue.pause("held", pulls=True)
     taken = (runs[plain], runs[parent], runs[removed], runs[last_try], runs[cancelled])
-    return Prepared(*taken, waiting, dead, dead_parent, dead_child, parent_waiting, in_slot, on_breaker)
+    top = prepare_flows(queue)
+    return Prepared(*taken, waiting, dead, dead_parent, dead_child, parent_waiting, in_slot, on_breaker, top, "b")
+
+
+def prepare_flows(queue: PyQueue) -> Job:
+    """A flow that runs and one that is dead, both with children of every kind, and an open batch."""
+    follow_ups = [{"queue": "after", "name": "n"}, {"queue": "q", "name": "n", "options": {"unique_key": "f"}}]
+    for flow_id in ("dead-flow", "flow"):
+        top: dict[str, Any] = {
+            "name": "top",
+            "ref": "top",
+            "metadata": {"follow_ups": follow_ups},
+            "remove_on_complete": True,
+        }
+        children: list[dict[str, Any]] = [
+            {"name": kind, "ref": kind, "depends_on": ["top"], "on_parent_failure": kind}
+            for kind in ("fail", "cancel", "run", "only")
+        ]
+        bottom: dict[str, Any] = {"name": "bottom", "depends_on": ["fail", "run", "only"]}
+        queue.push_many(flow_id, [{**job, "flow_id": flow_id, "max_attempts": 1} for job in (top, *children, bottom)])
+    for _ in range(3):
+        queue.fail(queue.pull("dead-flow")[0], "broken")
+    queue.push("q", "holder", unique_key="f")
+    batch = queue.batch("b", on_complete=tell.call(), on_failure=tell.call(), on_end=tell.call())
+    batch.add("members", "n")
+    batch.flush()
+    return queue.pull("flow")[0]
+
+
+def push_flow(queue: PyQueue, waiting: str) -> None:
+    flow = queue.flow("new-flow")
+    first = flow.add("new", "n", after=[waiting])
+    flow.add("newer", "n", {"given": first.result}, after=[first])
+    flow.push()
 
 
 # Seconds between the preparation and the call, where it is not at once.
@@ -127,12 +171,23 @@ SCENARIOS: dict[str, Callable[[PyQueue, Prepared], object]] = {
     "log": lambda queue, it: queue.log(it.removed, "more"),
     "once": lambda queue, it: queue.once(it.plain, "step", lambda: 1),
     "retry": lambda queue, it: queue.retry(it.dead),
-    "retry of a parent and its child": lambda queue, it: queue.retry_many([it.dead_parent, it.dead_child]),
+    "retry of a parent and its child": lambda queue, it: queue.retry(it.dead_parent),
     "retry_dlq": lambda queue, _: queue.retry_dlq("q"),
     "delete": lambda queue, it: queue.delete(it.dead),
     "delete of a parent": lambda queue, it: queue.delete(it.parent_waiting),
     "purge": lambda queue, _: queue.purge("q", state="waiting"),
     "purge of everything": lambda queue, _: queue.purge("q"),
+    "push of a flow": lambda queue, it: push_flow(queue, it.waiting),
+    "ack of a parent with follow-ups": lambda queue, it: queue.ack(it.top, {"rows": 3}),
+    "fail of a parent of every kind of child": lambda queue, it: queue.fail(it.top, "broken"),
+    "cancel_flow": lambda queue, _: queue.cancel_flow("flow"),
+    "cancel_flow of a batch": lambda queue, it: queue.cancel_flow(it.batch_id),
+    "retry_flow": lambda queue, _: queue.retry_flow("dead-flow"),
+    "delete_flow": lambda queue, _: queue.delete_flow("dead-flow"),
+    "members of a batch": lambda queue, it: queue.open_batch(it.batch_id).add_many(
+        "members", [{"name": "n"}, {"name": "n", "tags": ["t"]}]
+    ),
+    "closing of a batch": lambda queue, it: queue.open_batch(it.batch_id).close(),
     "pause": lambda queue, _: queue.pause("q", pulls=True),
     "resume": lambda queue, _: queue.resume("held"),
     "push_many to a limited queue": lambda queue, _: queue.push_many(

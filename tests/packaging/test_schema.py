@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyqueue import PyQueue
-from pyqueue.core.store import claim, flows, insert, keyed, lease, limits, migrations, queues, schedules
+from pyqueue.core.store import claim, flows, insert, keyed, lease, limits, migrations, queues, schedules, whole_flows
 from pyqueue.core.store.models import MODELS
 
 pytestmark = pytest.mark.sqlite("the schema of a file; PostgreSQL has tests/postgres/test_schema.py")
@@ -51,6 +51,7 @@ PLANS = {
     "slots": (limits._TAKEN, ("q",), "pyqueue_job_slot"),
     "slots of a key": (limits._HOLDERS_OF_KEY, ("q", "k", 1), "pyqueue_job_slot"),
     "children": (flows._BLOCKED_CHILDREN.format(marks="?"), (1,), "pyqueue_dependency_parent"),
+    "counts of a flow": (whole_flows._COUNTS, ("f",), "COVERING INDEX pyqueue_job_flow_state"),
     "dead letters": (queues._KEYS_IN[5], ("q", 0, 1), "pyqueue_job_dlq"),
     "due schedules": (schedules._DUE, (1, 1), "pyqueue_schedule_due"),
     "next schedule": (schedules._NEXT_DUE, (), "pyqueue_schedule_due"),
