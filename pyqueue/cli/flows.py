@@ -13,7 +13,10 @@ from pyqueue.core.shapes import counts_object, job_object
 
 @click.group()
 def flows() -> None:
-    """Look at flows (and batches), and step in on them as a whole."""
+    """Look at flows (and batches), and step in on them as a whole.
+
+    Example: pyqueue flows show nightly --storage jobs.db
+    """
 
 
 @flows.command()
