@@ -13,7 +13,9 @@ from tests.waiting import eventually
 
 # Nothing of pyqueue is open in the server, so its children are as good as new processes.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["__main__", "tests.crash.programs", "tests.crash.scenarios"])
+PROCESSES.set_forkserver_preload(
+    ["__main__", "tests.crash.programs", "tests.crash.limit_programs", "tests.crash.scenarios"]
+)
 
 
 class Program:

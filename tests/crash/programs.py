@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pyqueue import Job, PyQueue
 from pyqueue.core.errors import StateError
 from tests.crash.firing import edit_schedules, fire_schedules
+from tests.crash.limit_programs import hold_a_slot, push_unique, work_under_limits
 
 Say = Callable[..., None]
 
@@ -132,7 +133,10 @@ ROLES = {
     program.__name__: program
     for program in (push_singles, push_batches, push_from_tasks, work, run_flows, step_in, housekeep)
 }
-PROGRAMS = ROLES | {program.__name__: program for program in (mix_threads_and_loops, fire_schedules, edit_schedules)}
+PROGRAMS = ROLES | {
+    program.__name__: program
+    for program in (mix_threads_and_loops, fire_schedules, edit_schedules, work_under_limits, hold_a_slot, push_unique)
+}
 
 
 def main(role: str, path: str, durability: str, pipe: Connection) -> None:
