@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from pyqueue.core.current import current_job
+
 # A LogRecord has a `name` of its own, that of its logger.
 _RENAMED: Final = {"job_name": "name"}
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -34,8 +36,10 @@ def in_use() -> tuple[str | None, str]:
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, object]:
-    """What was passed as `extra`."""
-    return {_RENAMED.get(key, key): value for key, value in vars(record).items() if key not in _STANDARD}
+    """The job that it was logged in, if any, and what was passed as `extra`."""
+    job = current_job()
+    facts = {} if job is None else {"job_id": job.id, "queue": job.queue, "name": job.name}
+    return facts | {_RENAMED.get(key, key): value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 class TextFormatter(logging.Formatter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -13,6 +14,7 @@ import pytest
 
 from pyqueue import Job, JobFilter, JobHandle, JobState, PyQueue, Retry, Snooze, Tasks, current_job, signals
 from pyqueue.core.errors import ConfigError
+from pyqueue.core.logs import JsonFormatter
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
@@ -283,6 +285,22 @@ def test_records_say_which_job_they_were_logged_in(queue: PyQueue) -> None:
         ("of another", "x", "q", "work"),
         ("outside", "-", "-", "-"),
     ]
+
+
+def test_the_lines_of_the_worker_command_say_so_by_themselves(queue: PyQueue) -> None:
+    lines: list[dict[str, Any]] = []
+
+    @queue.task(queue="q")
+    def work() -> None:
+        record = logging.makeLogRecord({"msg": "inside", "pages": 3})
+        lines.append(json.loads(JsonFormatter().format(record)))
+
+    job_id = work.push()
+    queue.run_worker(burst=True)
+
+    facts = {key: lines[0].get(key) for key in ("message", "job_id", "queue", "name", "pages")}
+    assert facts == {"message": "inside", "job_id": job_id, "queue": "q", "name": "work", "pages": 3}
+    assert "job_id" not in JsonFormatter().format(logging.makeLogRecord({"msg": "outside"}))
 
 
 def test_the_traceback_of_a_failure_begins_in_the_task(queue: PyQueue) -> None:
