@@ -10,12 +10,11 @@ from typing import Any
 
 import click
 
+from pyqueue.cli.door import Place, place_options, segment
 from pyqueue.cli.output import print_facts, print_json, print_table
-from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
+from pyqueue.cli.storage import json_option, reports_errors
 from pyqueue.core.errors import ValidationError
 from pyqueue.core.follows import ParentFailure
-from pyqueue.core.job import Attempt, Job
-from pyqueue.core.shapes import attempt_object, job_object, moment_text
 from pyqueue.core.states import JobState
 from pyqueue.core.uniqueness import UniqueMode
 
@@ -70,9 +69,9 @@ def _job_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("name")
 @click.option("--data", default="{}", show_default=True, help="The payload as JSON; - reads it from stdin.")
 @_job_options
-@storage_option
 @reports_errors
-def push(queue: str, name: str, data: str, storage: str, **flags: Any) -> None:
+@place_options
+def push(queue: str, name: str, data: str, place: Place, **flags: Any) -> None:
     """Store a job called NAME in QUEUE, and print its id.
 
     Example: pyqueue push emails send-welcome --data '{"to": "user@a.com"}' --storage jobs.db
@@ -82,9 +81,10 @@ def push(queue: str, name: str, data: str, storage: str, **flags: Any) -> None:
     if "metadata" in options:
         options["metadata"] = _json(options["metadata"], "--metadata")
     if "run_at" in options:
-        options["run_at"] = _moment(options["run_at"])
-    with open_queue(storage, creates=True) as opened:
-        click.echo(opened.push(queue, name, payload, **options))
+        options["run_at"] = _moment(options["run_at"]).isoformat()
+    body = {"name": name, "data": payload, "options": options}
+    with place.open(creates=True) as door:
+        click.echo(door.ask("POST", f"/queues/{segment(queue)}/jobs", body=body)["id"])
 
 
 def _json(text: str, flag: str) -> Any:
@@ -103,31 +103,31 @@ def _moment(text: str) -> datetime:
 
 @click.command()
 @click.argument("job_id", metavar="ID")
-@storage_option
 @json_option
 @reports_errors
-def inspect(job_id: str, storage: str, as_json: bool) -> None:
+@place_options
+def inspect(job_id: str, place: Place, as_json: bool) -> None:
     """Show a job with its attempts and logs.
 
     Example: pyqueue inspect 0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        job, attempts = opened.get_job(job_id), opened.attempts(job_id)
+    with place.open() as door:
+        job = door.ask("GET", f"/jobs/{segment(job_id)}")["job"]
+        attempts = door.ask("GET", f"/jobs/{segment(job_id)}/attempts")["attempts"]
     if as_json:
-        return print_json([job_object(job) | {"attempts": list(map(attempt_object, attempts))}])
+        return print_json([job | {"attempts": attempts}])
     return print_facts(_facts(job, attempts))
 
 
-def _facts(job: Job, attempts: list[Attempt]) -> list[tuple[str, object]]:
-    shape = job_object(job)
+def _facts(job: dict[str, Any], attempts: list[dict[str, Any]]) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = []
-    for key, value in shape.items():
+    for key, value in job.items():
         if key in ("data", "result", "metadata") and value is not None:
             facts.append((key, json.dumps(value, indent=2, ensure_ascii=False)))
         elif key not in ("logs", "last_error"):
             facts.append((key, ", ".join(value) if isinstance(value, list) else value))
-    facts += [(f"failed run {each.number}", f"{moment_text(each.failed_at)}\n{each.error}") for each in attempts]
-    facts += [(f"log {moment_text(entry.at)}", entry.message) for entry in job.logs]
+    facts += [(f"failed run {each['number']}", f"{each['failed_at']}\n{each['error']}") for each in attempts]
+    facts += [(f"log {entry['timestamp']}", entry["message"]) for entry in job["logs"]]
     return facts
 
 
@@ -140,83 +140,76 @@ def _facts(job: Job, attempts: list[Attempt]) -> list[tuple[str, object]]:
 @click.option("--custom-id", help="Only jobs with this id of yours.")
 @click.option("--limit", default=50, show_default=True, help="At most so many, 1 to 1,000.")
 @click.option("--cursor", help="Go on after this job: the cursor printed by the page before.")
-@storage_option
 @json_option
 @reports_errors
-def list_jobs(storage: str, as_json: bool, **filters: Any) -> None:
+@place_options
+def list_jobs(place: Place, as_json: bool, **filters: Any) -> None:
     """List jobs, newest first.
 
     Example: pyqueue jobs --queue emails --state dlq --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        page = opened.list_jobs(**filters)
+    with place.open() as door:
+        page = door.ask("GET", "/jobs", query=filters)
     if as_json:
-        print_json(map(job_object, page.jobs))
+        print_json(page["jobs"])
     else:
         columns = ["id", "queue", "name", "state", "attempt", "created", "error"]
-        print_table(columns, [_line(job) for job in page.jobs])
-    if page.next_cursor is not None:
-        click.echo(f"more: --cursor {page.next_cursor}", err=True)
+        print_table(columns, [_line(job) for job in page["jobs"]])
+    if page["next_cursor"] is not None:
+        click.echo(f"more: --cursor {page['next_cursor']}", err=True)
 
 
-def _line(job: Job) -> tuple[object, ...]:
-    error = (job.last_error or "").strip().splitlines()
-    attempt = f"{job.attempt}/{job.max_attempts}"
-    return (
-        job.id,
-        job.queue,
-        job.name,
-        job.state.value,
-        attempt,
-        moment_text(job.created_at),
-        error[-1] if error else "",
-    )
+def _line(job: dict[str, Any]) -> tuple[object, ...]:
+    error = (job["last_error"] or "").strip().splitlines()
+    attempt = f"{job['attempt']}/{job['max_attempts']}"
+    shown = (job[key] for key in ("id", "queue", "name", "state"))
+    return (*shown, attempt, job["created_at"], error[-1] if error else "")
 
 
 @click.command()
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @click.option("--dlq", metavar="QUEUE", help="Retry all dead letters of this queue.")
-@storage_option
 @reports_errors
-def retry(job_ids: tuple[str, ...], dlq: str | None, storage: str) -> None:
+@place_options
+def retry(job_ids: tuple[str, ...], dlq: str | None, place: Place) -> None:
     """Send dead or cancelled jobs round again. Prints how many with --dlq.
 
     Example: pyqueue retry --dlq emails --storage jobs.db
     """
     if bool(job_ids) == bool(dlq):
         raise ValidationError("retry needs ids or --dlq QUEUE, and not both.")
-    with open_queue(storage) as opened:
+    with place.open() as door:
         if dlq:
-            return click.echo(opened.retry_dlq(dlq))
+            return click.echo(door.ask("POST", f"/queues/{segment(dlq)}/dlq/retry")["retried"])
         for job_id in job_ids:
-            opened.retry(job_id)
+            door.ask("POST", f"/jobs/{segment(job_id)}/retry")
     return None
 
 
 @click.command()
 @click.argument("job_id", metavar="ID")
-@storage_option
 @reports_errors
-def cancel(job_id: str, storage: str) -> None:
+@place_options
+def cancel(job_id: str, place: Place) -> None:
     """Withdraw a job; ask the worker of one that runs to stop. Prints its state.
 
     Example: pyqueue cancel 0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        state = opened.cancel(job_id)
-    click.echo(state.value)
-    if state is JobState.ACTIVE:
+    with place.open() as door:
+        state = door.ask("POST", f"/jobs/{segment(job_id)}/cancel", body={"running": True})["state"]
+    click.echo(state)
+    if state == JobState.ACTIVE:
         click.echo("it runs; its worker is told at the next heartbeat", err=True)
 
 
 @click.command()
 @click.argument("job_id", metavar="ID")
-@storage_option
 @reports_errors
-def delete(job_id: str, storage: str) -> None:
+@place_options
+def delete(job_id: str, place: Place) -> None:
     """Remove a job that is not running, with its attempts and logs.
 
     Example: pyqueue delete 0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        opened.delete(job_id)
+    with place.open() as door:
+        door.ask("DELETE", f"/jobs/{segment(job_id)}")
