@@ -15,6 +15,7 @@ SCENARIOS = (
     "size",
     "wake",
     "start",
+    "worker",
     "processes",
     "events",
     "orchestration",

@@ -21,7 +21,7 @@ from bench.measure import Row, folder
 
 IMPORT_GOAL_MS = 100.0
 
-_REFUSE_DRIVERS = """
+REFUSE_DRIVERS = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -59,10 +59,8 @@ worker.run()
 def run(*, quick: bool) -> list[Row]:
     rounds = 5 if quick else 21
     drivers = [name for name in ("psycopg", "psycopg2", "pymysql", "MySQLdb") if find_spec(name)]
-    rows = [_import_row("without database drivers", _REFUSE_DRIVERS, rounds, IMPORT_GOAL_MS)]
-    rows.append(
-        _import_row("of which peewee, msgspec and blinker alone", _REFUSE_DRIVERS, rounds, None, _IMPORT_OTHERS)
-    )
+    rows = [_import_row("without database drivers", REFUSE_DRIVERS, rounds, IMPORT_GOAL_MS)]
+    rows.append(_import_row("of which peewee, msgspec and blinker alone", REFUSE_DRIVERS, rounds, None, _IMPORT_OTHERS))
     if drivers:
         rows.append(_import_row(f"with {' and '.join(drivers)} installed", "import sys\n", rounds, None))
     else:
@@ -79,9 +77,9 @@ def _import_row(what: str, prelude: str, rounds: int, goal_ms: float | None, pro
 
 
 def _push_row(file: Path, rounds: int) -> Row:
-    prelude = _REFUSE_DRIVERS + _IMPORT
+    prelude = REFUSE_DRIVERS + _IMPORT
     _seconds([prelude + _PUSH, str(file)])
-    raw = [_REFUSE_DRIVERS + _RAW_PUSH, str(file)]
+    raw = [REFUSE_DRIVERS + _RAW_PUSH, str(file)]
     pairs = _in_turn(raw, [prelude + _PUSH, str(file)], rounds)
     return _row("import, open a file, push, close (raw: sqlite3)", pairs, None)
 
@@ -119,21 +117,21 @@ def _seconds(command: list[str]) -> float:
     return time.perf_counter() - began
 
 
-def _with_bytecode() -> dict[str, str]:
+def with_bytecode() -> dict[str, str]:
     """This environment, but with bytecode kept, as on a machine that runs pyqueue."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _output(command: list[str]) -> str:
     return subprocess.run(
-        [sys.executable, "-c", *command], env=_with_bytecode(), check=True, capture_output=True, text=True
+        [sys.executable, "-c", *command], env=with_bytecode(), check=True, capture_output=True, text=True
     ).stdout
 
 
 def _memory_rows(file: Path, drivers: Sequence[str]) -> list[Row]:
     if not Path("/proc/self/status").exists():
         return [Row("memory of a waiting worker", "", "not measured: no /proc here")]
-    preludes = {"without database drivers": _REFUSE_DRIVERS}
+    preludes = {"without database drivers": REFUSE_DRIVERS}
     if drivers:
         preludes[f"with {' and '.join(drivers)} installed"] = "import sys\n"
     return [_memory_row(f"memory of a waiting worker, {what}", file, prelude) for what, prelude in preludes.items()]
