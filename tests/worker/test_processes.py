@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -20,7 +19,7 @@ from tests.worker import jobs
 from tests.working import running
 
 pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="the jobs kill themselves by signals"),
+    pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for child processes in /proc"),
     pytest.mark.sqlite,  # The children are the same on any store; test_fire has them on PostgreSQL too.
 ]
 
@@ -30,15 +29,12 @@ def burst(queue: PyQueue, **options: Any) -> Any:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether the process runs: not ended, and not waiting to be reaped."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] if _has_proc() else True
-
-
-def _has_proc() -> bool:
-    return Path("/proc/self/stat").exists()
+    return state != "Z"
 
 
 def test_jobs_run_in_other_processes_and_their_results_come_back(queue: PyQueue) -> None:
@@ -234,6 +230,19 @@ def test_a_cancelled_job_that_does_not_notice_loses_its_process(queue: PyQueue, 
         queue.cancel(job_id)
         eventually(lambda: queue.get_job(job_id).state is JobState.CANCELLED)
         assert queue.wait_for(queue.push("q", "echo", 1), 10) == 1
+
+
+def test_a_job_that_was_taken_away_does_not_go_on(queue: PyQueue, tmp_path: Path) -> None:
+    job_id = queue.push("q", "spin", str(tmp_path))
+    worker = queue.worker("q", jobs.handle, mode="process", concurrency=1, lease_ms=600)
+    with running(worker) as reports:
+        [mark] = eventually(lambda: list(tmp_path.glob("spinning-*")))
+        queue.pause("q", pulls=True)
+        queue.release(job_id)
+        eventually(lambda: not is_alive(int(mark.name.partition("-")[2])))
+
+    assert reports[0].lost == 1
+    assert queue.get_job(job_id).state is JobState.WAITING
 
 
 def test_stop_lets_the_running_job_finish(queue: PyQueue, tmp_path: Path) -> None:
