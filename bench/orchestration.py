@@ -1,4 +1,4 @@
-"""Orchestration: schedules.
+"""Orchestration: schedules and limits.
 
 A housekeeping pass with 10,000 schedules in the table beside the same pass without those that are not due: they
 should cost nothing. Ten fire in each pass, in one transaction with their jobs.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import limits
 from bench.measure import Row, compare, folder
 from pyqueue import PyQueue
 from pyqueue.testing import FakeClock
@@ -18,7 +19,7 @@ DUE = 10
 
 def run(*, quick: bool) -> list[Row]:
     with folder() as path:
-        return _schedules(path, quick=quick)
+        return [*_schedules(path, quick=quick), *limits.rows(path, quick=quick)]
 
 
 def _schedules(path: Path, *, quick: bool) -> list[Row]:
