@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pyqueue._version import VERSION
+from pyqueue.cli.backup import backup
 from pyqueue.cli.explain import explain, logs
 from pyqueue.cli.flows import flows
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
@@ -26,7 +27,21 @@ def main() -> None:
     """
 
 
-STORAGES = (migrate, copy)
+STORAGES = (migrate, copy, backup)
 JOBS = (push, status, inspect, explain, logs, list_jobs, retry, cancel, delete)
-for command in (serve, token, *JOBS, flows, worker, workers, purge, pause, resume, limits, schedules, *STORAGES):
+for command in (
+    serve,
+    token,
+    backup,
+    *JOBS,
+    flows,
+    worker,
+    workers,
+    purge,
+    pause,
+    resume,
+    limits,
+    schedules,
+    *STORAGES,
+):
     main.add_command(command)
