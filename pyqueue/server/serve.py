@@ -36,7 +36,10 @@ def serve(settings: Settings, tell: Told) -> None:
     """
     listener = listen(settings.server.host, settings.server.http_port)
     with PyQueue(
-        settings.storage.url, durability=settings.storage.durability, lease_ms=settings.jobs.lease_ms
+        settings.storage.url,
+        durability=settings.storage.durability,
+        lease_ms=settings.jobs.lease_ms,
+        max_flow_depth=settings.jobs.max_dag_depth,
     ) as queue:
         queue.queues()  # A database that cannot be used is an error of the start.
         queue.start_housekeeping()

@@ -60,6 +60,7 @@ class Jobs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What holds for jobs where a request says nothing."""
 
     lease_ms: Annotated[int, Meta(ge=limits.LEASE_MS_MIN, le=limits.LEASE_MS_MAX)] = limits.LEASE_MS_DEFAULT
+    max_dag_depth: Annotated[int, Meta(ge=0, le=limits.FLOW_DEPTH_MAX)] = 10
 
 
 class Logging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
