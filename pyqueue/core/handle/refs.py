@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pyqueue.core import limits, validate
@@ -17,7 +16,7 @@ JobOrId = Job | str
 AckItem = JobOrId | tuple[JobOrId, Any] | tuple[JobOrId, Any, int | None]
 
 # Frames of code below this folder are ours, not a handler's.
-_PACKAGE: Final = str(Path(__file__).parents[2]) + os.sep
+_PACKAGE: Final = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir)) + os.sep
 
 
 def ref_of(job: JobOrId, lease: int | None = None) -> Ref:
