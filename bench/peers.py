@@ -21,7 +21,6 @@ import signal
 import socket
 import statistics
 import subprocess
-import sys
 import time
 import venv
 from collections.abc import Iterator, Sequence
@@ -104,7 +103,7 @@ def run(*, quick: bool) -> list[Row]:
                 figures[peer].trouble = "" if figures[peer].memory_mb else "no time left"
                 continue
             try:
-                _measure(peer, sys.executable if peer in OURS else python, figures[peer], pushes)
+                _measure(peer, python, figures[peer], pushes)
             except (TimeoutError, subprocess.SubprocessError, ValueError, OSError) as error:
                 figures[peer].trouble = str(error) or type(error).__name__
     return [row for peer in THEIRS for row in _rows(peer, figures)]
@@ -275,7 +274,10 @@ def _memory_mb(pid: int) -> float:
 
 
 def _python_of_peers() -> str:
-    """The interpreter of an environment that has the peers; made when it is first needed."""
+    """The interpreter of an environment that has all of them, and nothing else; made when it is first needed.
+
+    pyqueue's own code comes from this checkout. Its environment here has no psycopg, as for anyone on SQLite.
+    """
     if PEERS_PYTHON in os.environ:
         return os.environ[PEERS_PYTHON]
     place = ROOT / ".peers"
@@ -284,6 +286,6 @@ def _python_of_peers() -> str:
         venv.create(place, with_pip=True, clear=True)
         requirements = str(Path(__file__).parent / "peer" / "requirements.txt")
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", requirements], check=True, timeout=200)
+        subprocess.run([*pip, "-e", str(ROOT), "-r", requirements], check=True, timeout=200)
         (place / "installed").touch()
     return str(python)
