@@ -31,11 +31,11 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def path(store_kind: str, tmp_path: Path) -> Iterator[Any]:
-    """Where the test's queue is kept: a file that does not exist yet, or the URL of a schema that does not."""
+    """Where the test's queue is kept: a file that does not exist yet, or the URL of a schema with empty tables."""
     if store_kind == "sqlite":
         yield tmp_path / "jobs.db"
     else:
-        with servers.new_schema() as url:
+        with servers.empty_schema() as url:
             yield url
 
 

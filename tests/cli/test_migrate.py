@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+import pytest
 from click.testing import CliRunner, Result
 
 from pyqueue import PyQueue
@@ -13,11 +15,21 @@ from pyqueue.cli.main import main
 from tests import servers
 
 
+@pytest.fixture
+def path(store_kind: str, tmp_path: Path) -> Iterator[object]:
+    """A storage that does not exist yet."""
+    if store_kind == "sqlite":
+        yield tmp_path / "jobs.db"
+    else:
+        with servers.new_schema() as url:
+            yield url
+
+
 def migrate(storage: object, *options: str) -> Result:
     return CliRunner().invoke(main, ["migrate", "--storage", str(storage), *options])
 
 
-def test_it_makes_the_tables_and_then_finds_nothing_to_do(path: Path) -> None:
+def test_it_makes_the_tables_and_then_finds_nothing_to_do(path: object) -> None:
     first = migrate(path)
     second = migrate(path)
 
@@ -26,13 +38,13 @@ def test_it_makes_the_tables_and_then_finds_nothing_to_do(path: Path) -> None:
     assert migrate(path, "--sql").stdout == ""
 
 
-def test_the_sql_makes_the_same_queue(path: Path) -> None:
+def test_the_sql_makes_the_same_queue(path: object) -> None:
     sql = migrate(path, "--sql").stdout
 
     run_script(path, sql)
 
     assert migrate(path, "--sql").stdout == ""
-    with PyQueue(path) as queue:
+    with PyQueue(str(path)) as queue:
         queue.push("q", "n", {"a": 1}, unique_key="k")
         [job] = queue.pull("q")
         queue.ack(job)

@@ -16,6 +16,7 @@ from pyqueue.core import ids
 from pyqueue.core.errors import SchemaTooNew
 from pyqueue.core.store.dialect import ddl_for_postgres
 from pyqueue.core.store.executor import Executor
+from pyqueue.core.store.postgres import schema
 
 
 class Step(NamedTuple):
@@ -320,16 +321,6 @@ _SCHEDULES: Final = (
     """,
 )
 
-# Keys and positions come from sequences, since transactions run side by side (`store.postgres`, `store.positions`).
-# The index of waiting jobs ends with the key by name, which on SQLite ends every index.
-_ON_POSTGRES: Final = (
-    "CREATE SEQUENCE pyqueue_key",
-    "CREATE SEQUENCE pyqueue_position MINVALUE 0",
-    "SELECT setval('pyqueue_position', 0)",
-    "DROP INDEX pyqueue_job_ready",
-    "CREATE INDEX pyqueue_job_ready ON pyqueue_job (queue, priority DESC, rank, id) WHERE state = 0",
-)
-
 # A hundred thousand jobs of a flow are counted from this alone in some 10 ms, from their rows in 50.
 _FLOW_COUNTS: Final = ("CREATE INDEX pyqueue_job_flow_state ON pyqueue_job (flow_id, state) WHERE flow_id IS NOT NULL",)
 
@@ -342,8 +333,9 @@ STEPS: Final = (
     Step("limits", _LIMITS),
     Step("flows", _FLOWS),
     Step("schedules", _SCHEDULES),
-    Step("sequences", (), _ON_POSTGRES),
+    Step("sequences", (), schema.SEQUENCES),
     Step("counts of flows", _FLOW_COUNTS),
+    Step("settings of tables", (), schema.SETTINGS),
 )
 
 SALT: Final = "SELECT value FROM pyqueue_meta WHERE key = 'salt'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -30,8 +31,8 @@ _COLLISIONS_MAX: Final = 20
 # A restart takes seconds. Sleeps of 0.1, 0.2, … up to a second: together about ten.
 _RECONNECTIONS_MAX: Final = 14
 _CLOSE_SECONDS: Final = 30.0
-# Any number, the same in every process: whoever migrates holds this lock.
-_MIGRATION_LOCK: Final = 0x7079_7175_6575_65
+# Any number, the same in every process: whoever migrates holds this lock, with the schema added to it.
+_MIGRATION_LOCK: Final = 0x7079_7175 << 24
 
 
 class ServerClock:
@@ -295,7 +296,9 @@ def migrate(connection: PostgresConnection, location: Location) -> int:
         return migrations.salt_of(connection)
     connection.begin(waits_for_disk=True)
     try:
-        connection.raw.execute("SELECT pg_advisory_xact_lock($1)", (_MIGRATION_LOCK,))
+        connection.raw.execute(
+            "SELECT pg_advisory_xact_lock($1)", (_MIGRATION_LOCK + zlib.crc32((location.schema or "").encode()),)
+        )
         if location.schema is not None:
             connection.raw.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted_name(location.schema)}")
             connection.raw.execute(f"SET LOCAL search_path TO {quoted_name(location.schema)}")
