@@ -6,6 +6,7 @@ import click
 
 from pyqueue._version import VERSION
 from pyqueue.cli.backup import backup
+from pyqueue.cli.doctor import doctor
 from pyqueue.cli.explain import explain, logs
 from pyqueue.cli.flows import flows
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
@@ -27,7 +28,7 @@ def main() -> None:
     """
 
 
-STORAGES = (migrate, copy, backup)
+STORAGES = (migrate, copy, backup, doctor)
 JOBS = (push, status, inspect, explain, logs, list_jobs, retry, cancel, delete)
 for command in (
     serve,
