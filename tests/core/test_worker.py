@@ -121,6 +121,32 @@ def test_a_cancelled_job_stops_its_task(queue: PyQueue) -> None:
         eventually(lambda: queue.get_job(job_id).state is JobState.CANCELLED)
 
 
+def test_a_job_cancelled_before_it_starts_is_stopped_when_it_does(queue: PyQueue) -> None:
+    """It was told once, while there was no task to cancel, and then never again."""
+    first_runs, go_on = threading.Event(), threading.Event()
+
+    async def handle(job: Job) -> None:
+        first_runs.set()
+        while not go_on.is_set():
+            await asyncio.sleep(0.005)
+        if job.name == "second":
+            await asyncio.sleep(60)
+
+    worker = queue.worker("q", handle, lease_ms=150, prefetch_ms=60_000)
+    worker._pace.note(0.001)  # As after many quick jobs: the second is claimed together with the first.
+    queue.push("q", "first")
+    second = queue.push("q", "second")
+    with running(worker):
+        assert first_runs.wait(10)
+        eventually(lambda: queue.get_job(second).state is JobState.ACTIVE)
+        queue.cancel(second)
+        eventually(
+            lambda: (beat := queue.get_job(second).heartbeat_us) and beat > (queue.get_job(second).cancel_us or 0)
+        )
+        go_on.set()
+        eventually(lambda: queue.get_job(second).state is JobState.CANCELLED)
+
+
 def test_stop_lets_the_running_job_finish_and_takes_no_other(queue: PyQueue) -> None:
     started, go_on = threading.Event(), threading.Event()
 

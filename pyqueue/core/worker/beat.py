@@ -88,6 +88,8 @@ class Heart:
         run = (job.key, job.lease_token)
         if run in self._told or not (is_lost or result.cancel_requested):  # type: ignore[union-attr]  # it is no error
             return
+        if not self._hand.is_running(job):
+            return  # There is nothing to stop yet: it will be told when it runs.
         self._told.add(run)
         if is_lost:
             log.warning("lease lost while the job runs", extra={"job_id": job.id, "error": str(result)})

@@ -83,6 +83,10 @@ class Hand:
         with self._changed:
             return list(self._running.values())
 
+    def is_running(self, job: Job) -> bool:
+        with self._changed:
+            return self._running.get(job.key) is job
+
     def let_go(self) -> list[Job]:
         """Takes out the jobs that run."""
         with self._changed:
