@@ -22,6 +22,7 @@ SCENARIOS = (
     "flows",
     "postgres",
     "peers",
+    "server",
 )
 
 INTRODUCTION = """# What pyqueue costs

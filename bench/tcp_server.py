@@ -20,6 +20,7 @@ from pyqueue.core.engine.push_each import PushEach
 from pyqueue.core.job import Job
 from pyqueue.core.options import NewJob
 from pyqueue.core.states import ACTIVE
+from pyqueue.server.serve import loop_factory
 from pyqueue.server.tcp import TcpServer
 
 _SALT = 12_345
@@ -38,8 +39,8 @@ class Nothing:
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         return ids.to_texts(keys, _SALT)
 
-    def require_id(self, job_id: str) -> None:
-        ids.to_key(job_id, _SALT)
+    def key_or_id(self, job_id: str) -> int | str:
+        return ids.to_key(job_id, _SALT)
 
     def submit_all(self, operations: Sequence[Any], deliver: Callable[[list[Any]], None]) -> None:
         deliver([self._outcome(operation) for operation in operations])
@@ -77,4 +78,5 @@ async def serve(queue: PyQueue) -> None:
 
 if __name__ == "__main__":
     stored = cast("PyQueue", Nothing()) if sys.argv[1] == "nothing" else PyQueue(sys.argv[1], durability=sys.argv[2])
-    asyncio.run(serve(stored))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(stored))

@@ -94,25 +94,20 @@ def _result(result: Raw) -> str | None:
 
 
 def _ack_batch(plan: Plan, command: commands.AckBatch) -> None:
+    # An id that is none refuses the whole command, before anything is done: so all of them are read first.
+    key_or_id = plan.queue.key_or_id
     if command.items is not None:
         ids = [item.id for item in command.items]
-        items = [(Ref(item.id, item.lease), _result(item.result)) for item in command.items]
+        items = [(Ref(key_or_id(item.id), item.lease), _result(item.result)) for item in command.items]
     elif command.ids is not None:
         ids = command.ids
-        items = [(Ref(job_id, None), None) for job_id in ids]
+        items = [(Ref(key_or_id(job_id), None), None) for job_id in ids]
     else:
         raise ValidationError("ack_batch has neither `items` nor `ids`; expected one of them.")
-    _require_ids(plan, ids)
     if items:
         plan.do(Ack(tuple(items)), lambda errors: replies.acknowledged(ids, errors))
     else:
         plan.say(replies.acknowledged([], []))
-
-
-def _require_ids(plan: Plan, ids: Sequence[str]) -> None:
-    """One id that is none refuses the whole command, before anything is done."""
-    for job_id in ids:
-        plan.queue.require_id(job_id)
 
 
 def _fail(plan: Plan, command: commands.Fail) -> None:
@@ -126,7 +121,8 @@ def _fail_of(item: commands.FailItem) -> Fail:
 
 def _fail_batch(plan: Plan, command: commands.FailBatch) -> None:
     ids = [item.id for item in command.items]
-    _require_ids(plan, ids)
+    for job_id in ids:
+        plan.queue.key_or_id(job_id)
     operation = FailMany(tuple(map(_fail_of, command.items)))
     plan.do(operation, lambda outcomes: replies.failed_many(ids, outcomes))
 
@@ -146,8 +142,7 @@ def _heartbeat(plan: Plan, command: commands.Heartbeat) -> None:
 
 def _heartbeat_batch(plan: Plan, command: commands.HeartbeatBatch) -> None:
     ids = [item.id for item in command.items]
-    _require_ids(plan, ids)
-    refs = tuple(Ref(item.id, item.lease) for item in command.items)
+    refs = tuple(Ref(plan.queue.key_or_id(item.id), item.lease) for item in command.items)
     operation = Heartbeat(refs, command.lease_ms or plan.queue.lease_ms)
     plan.do(operation, lambda outcomes: replies.kept_alive_many(ids, outcomes))
 

@@ -34,13 +34,13 @@ class Serving:
         """The id texts of keys, as `Push` gives them."""
         return ids.to_texts(keys, self._runtime.store.salt)
 
-    def require_id(self, job_id: str) -> None:
-        """Refuses what is not an id at all; one of a job that is not here passes.
+    def key_or_id(self, job_id: str) -> int | str:
+        """The key of an id, or the id as it is if it is none of this database.
 
         Raises:
-            ValidationError.
+            ValidationError: it is no id at all.
         """
         try:
-            self._runtime.key_of(job_id)
+            return self._runtime.key_of(job_id)
         except JobNotFound:
-            return
+            return job_id
