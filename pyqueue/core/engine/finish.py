@@ -69,7 +69,7 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
         positions.append(key)
         rows.setdefault(key, (key, ref.lease, result))
     completed = finish.complete_plain(tx, list(rows.values())) if rows else {}
-    rest = [row for key, row in rows.items() if key not in completed]
+    rest = [] if len(completed) == len(rows) else [row for key, row in rows.items() if key not in completed]
     rich = finish.complete(tx, rest) if rest else {}
     completed |= {key: done.queue for key, done in rich.items()}
     _note_completed(tx, completed)

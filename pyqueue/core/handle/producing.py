@@ -30,7 +30,8 @@ def push_of_many(queue: str, jobs: Iterable[Mapping[str, Any]], depth_max: int |
     if isinstance(jobs, str | bytes | Mapping) or not isinstance(jobs, Iterable):
         raise ValidationError(f"push_many got {shown(jobs)}; expected a list of mappings with a 'name' each.")
     checked = list(map(job_of_mapping, jobs))
-    if any(job.ref is not None or (job.settings is not None and job.settings.depends_on) for job in checked):
+    rich = [job for job in checked if job.settings is not None or job.ref is not None]
+    if any(job.ref is not None or (job.settings and job.settings.depends_on) for job in rich):
         checked = resolve(checked)
     return Push(validate.queue_name(queue), tuple(checked), depth_max)
 
