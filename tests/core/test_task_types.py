@@ -75,6 +75,8 @@ def right_calls(queue: PyQueue) -> None:
     assert_type(waits.push(1, loud=True), JobHandle[str])
     assert_type(async_with_context.push().result(), Receipt | None)
     assert_type(queue.push("q", "next", depends_on=[plain.push("1")]), str)
+    assert_type(plain.on(object()).push("1"), JobHandle[float])
+    assert_type(plain.options(priority=2).on(object()).map(["1"]), list[JobHandle[float]])
     nothing.push().result()
 
 
@@ -119,6 +121,7 @@ def wrong_calls(queue: PyQueue, job: Job, ctx: JobContext) -> None:
     plain.options(prioritee=1)  # type: ignore[call-arg]
     plain.options(priority="high")  # type: ignore[arg-type]
     plain.options(queue="q").push(1)  # type: ignore[arg-type]
+    plain.on(object()).push(1)  # type: ignore[arg-type]
     plain.push("1").result(timeout="soon")  # type: ignore[arg-type]
     waits.push(1, "loud")  # type: ignore[call-arg, arg-type]
     with_context.push("1")  # type: ignore[arg-type]

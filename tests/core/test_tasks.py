@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -252,6 +253,30 @@ def test_errors_are_retried_discarded_or_given_up_by_their_type(queue: PyQueue) 
     assert all("Traceback" in str(job.last_error) for job in jobs.values())
     with pytest.raises(JobFailed):
         handles["give up"].result(1)
+
+
+@pytest.mark.sqlite("the caller's transaction is one of sqlite3")
+def test_a_task_joins_the_transaction_of_its_caller(queue: PyQueue, path: Path) -> None:
+    @queue.task(queue="q")
+    def work(number: int) -> int:
+        return number
+
+    queue.stats("q")
+    database = sqlite3.connect(path)
+    database.execute("BEGIN")
+    work.on(database).push(1)
+    database.rollback()
+    with database:
+        database.execute("BEGIN")
+        kept = [work.options(priority=3).on(database).push(number=2), *work.on(database).map([3, 4])]
+        with pytest.raises(ValidationError, match="parameter 'number'"):
+            work.on(database).push("five")  # type: ignore[arg-type]
+    database.close()
+    queue.run_worker(burst=True)
+
+    assert [handle.result(1) for handle in kept] == [2, 3, 4]
+    assert kept[0].job().priority == 3
+    assert sorted(job.data["number"] for job in queue.list_jobs().jobs) == [2, 3, 4]
 
 
 def test_tasks_of_a_registry_belong_to_the_queue_that_includes_them(queue: PyQueue) -> None:

@@ -21,14 +21,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class TaskQueue(Protocol):
-    """The calls of a queue that pushing tasks needs."""
+class Pusher(Protocol):
+    """What stores jobs: a queue, or a queue inside a transaction of the caller."""
 
     def push(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str: ...
 
-    async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str: ...
-
     def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]: ...
+
+
+class TaskQueue(Pusher, Protocol):
+    """The calls of a queue that pushing tasks needs."""
+
+    def on(self, connection: Any) -> Pusher: ...
+
+    async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str: ...
 
     async def apush_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]: ...
 
@@ -166,6 +172,13 @@ class Task(Generic[P, R]):
         """The options of its jobs, where a push gives no others."""
         return self._options
 
+    def on(self, connection: Any) -> JoinedTaskPush[P, R]:
+        """The task inside the caller's open transaction: what is pushed commits or rolls back with the rest.
+
+        See `PyQueue.on` for the kinds of connections.
+        """
+        return self.options().on(connection)
+
     def owner(self) -> TaskQueue:
         """The queue that it pushes to."""
         owner = self._home.queue
@@ -185,8 +198,7 @@ class TaskPush(Generic[P, R]):
 
     def push(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """See `Task.push`."""
-        data = self._task.signature.arguments_of(args, kwargs)
-        return self._handle(self._task.owner().push(self._queue, self._task.name, data, **self._options))
+        return self._push_to(self._task.owner(), args, kwargs)
 
     async def apush(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """See `Task.apush`."""
@@ -195,7 +207,7 @@ class TaskPush(Generic[P, R]):
 
     def map(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """See `Task.map`."""
-        return [self._handle(job_id) for job_id in self._task.owner().push_many(self._queue, self._jobs(calls))]
+        return self._map_to(self._task.owner(), calls)
 
     async def amap(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """See `Task.amap`."""
@@ -207,8 +219,19 @@ class TaskPush(Generic[P, R]):
         task, given = self._task, self._task.signature.bound(args, kwargs)
         return Call(task.signature, given, queue=self._queue, name=task.name, options=self._options, owner=task.owner)
 
+    def on(self, connection: Any) -> JoinedTaskPush[P, R]:
+        """See `Task.on`."""
+        return JoinedTaskPush(self, self._task.owner().on(connection))
+
     enqueue = push
     delay = push
+
+    def _push_to(self, pusher: Pusher, args: Sequence[Any], kwargs: Mapping[str, Any]) -> JobHandle[R]:
+        data = self._task.signature.arguments_of(args, kwargs)
+        return self._handle(pusher.push(self._queue, self._task.name, data, **self._options))
+
+    def _map_to(self, pusher: Pusher, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        return [self._handle(job_id) for job_id in pusher.push_many(self._queue, self._jobs(calls))]
 
     def _jobs(self, calls: Iterable[Any]) -> list[dict[str, Any]]:
         if isinstance(calls, str | bytes | Mapping):
@@ -222,6 +245,21 @@ class TaskPush(Generic[P, R]):
 
     def _handle(self, job_id: str) -> JobHandle[R]:
         return JobHandle.of(job_id, self._task.owner(), self._task.signature.result_type)
+
+
+class JoinedTaskPush(Generic[P, R]):
+    """A task with the options that its jobs are to have, inside an open transaction of the caller."""
+
+    def __init__(self, form: TaskPush[P, R], pusher: Pusher) -> None:
+        self._form, self._pusher = form, pusher
+
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """`Task.push` in the caller's transaction: the id is known at once, the job there at the commit."""
+        return self._form._push_to(self._pusher, args, kwargs)
+
+    def map(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """`Task.map` in the caller's transaction."""
+        return self._form._map_to(self._pusher, calls)
 
 
 class AsyncTask(Task[P, R]):
