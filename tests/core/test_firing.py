@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from pyqueue import PyQueue, ScheduleRun, signals
+from pyqueue.core.store.transaction import Transaction
 from pyqueue.testing import FakeClock
 from tests.core.timing import MINUTE_MS, at, count, minutely, runs
+from tests.waiting import eventually
+
+
+def test_housekeeping_sleeps_until_the_next_moment_and_is_woken_by_a_new_schedule(path: Path) -> None:
+    with PyQueue(path) as queue:
+        queue.start_housekeeping()
+        queue.create_schedule("ticks", "q", "tick", every_ms=300)
+        eventually(lambda: count(queue) >= 5, what="the fifth job")
+        late = [(run.fired_at - run.due_at).total_seconds() for run in queue.schedule_runs("ticks")]
+
+    assert sorted(late)[len(late) // 2] < 0.2, late
+
 
 # --- misfires -------------------------------------------------------------------------------------
 
@@ -151,11 +163,11 @@ def test_a_unique_key_that_is_held_keeps_the_jobs_of_a_schedule_apart(queue: PyQ
 
 
 def test_a_schedule_that_cannot_be_read_here_waits_and_keeps_none_of_the_others_up(
-    queue: PyQueue, clock: FakeClock, path: Path
+    queue: PyQueue, clock: FakeClock
 ) -> None:
     minutely(queue)
     queue.create_schedule("strange", "q", "tick", cron_expr="* * * * *", timezone="UTC")
-    _execute(path, "UPDATE pyqueue_schedule SET timezone = 'Mars/Olympus' WHERE name = 'strange'")
+    queue._runtime.write(_SendToMars())
     clock.advance(ms=MINUTE_MS)
 
     report = queue.housekeep()
@@ -166,10 +178,13 @@ def test_a_schedule_that_cannot_be_read_here_waits_and_keeps_none_of_the_others_
     assert strange.next_run_at == at("00:02")
 
 
-def _execute(path: Path, sql: str) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute(sql)
-    connection.close()
+class _SendToMars:
+    """Writes a zone that no machine knows, as a newer one might know it."""
+
+    durable = True
+
+    def run(self, tx: Transaction) -> None:
+        tx.execute("UPDATE pyqueue_schedule SET timezone = 'Mars/Olympus' WHERE name = 'strange'")
 
 
 # --- what is told ---------------------------------------------------------------------------------
