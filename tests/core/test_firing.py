@@ -162,6 +162,7 @@ def test_a_unique_key_that_is_held_keeps_the_jobs_of_a_schedule_apart(queue: PyQ
     assert "Unique key" in str(runs(queue)[1][1]) or "unique key" in str(runs(queue)[1][1])
 
 
+@pytest.mark.sqlite("writes into the file")
 def test_a_schedule_that_cannot_be_read_here_waits_and_keeps_none_of_the_others_up(
     queue: PyQueue, clock: FakeClock
 ) -> None:

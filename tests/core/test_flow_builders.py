@@ -208,6 +208,7 @@ def test_a_paused_queue_refuses_the_whole_flow(queue: PyQueue) -> None:
 
 
 @pytest.mark.sqlite("joins a sqlite3 connection")
+@pytest.mark.sqlite("a sqlite3 connection")
 def test_a_flow_can_be_part_of_the_callers_transaction(queue: PyQueue) -> None:
     queue.stats("q")
     with closing(sqlite3.connect(queue.path, isolation_level=None)) as connection:
