@@ -277,10 +277,12 @@ class Model:
         del self.jobs[job_id]
 
     def purge(self, queue: str, state: str, now: int) -> None:
-        """Newest first, so that a purge of blocked jobs takes children before their parents."""
-        for job_id in sorted(self.jobs, reverse=True):
-            if (self.jobs[job_id].queue, self.jobs[job_id].state) == (queue, state):
-                self.delete(job_id, now)
+        """Newest first, so that a purge of blocked jobs takes children before their parents; until none is left.
+
+        A child that runs whatever becomes of its parents begins to wait when the parent is removed.
+        """
+        while found := [job_id for job_id, job in self.jobs.items() if (job.queue, job.state) == (queue, state)]:
+            self.delete(max(found), now)
 
     def end(self, job_id: str, state: str, now: int) -> None:
         self.jobs[job_id].state, self.jobs[job_id].ended_at = state, now
