@@ -24,7 +24,7 @@ from pyqueue.core.validate import boolean, integer
 
 
 class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Serving):
-    """Persistent job queues in one file.
+    """Persistent job queues in one file, or in PostgreSQL.
 
         queue = PyQueue("jobs.db")
         queue.push("emails", "send-welcome", {"to": "user@a.com"})

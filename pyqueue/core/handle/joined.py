@@ -80,8 +80,8 @@ class Joining:
     def on(self, connection: Any) -> BoundQueue:
         """This queue inside the caller's open transaction: what is pushed commits or rolls back with the rest.
 
-        `connection`: a peewee `Database`, a `sqlite3.Connection`, or an SQLAlchemy `Connection` or `Session`,
-        connected to the same file.
+        `connection`: a peewee `Database`, a `sqlite3` or psycopg connection, or an SQLAlchemy `Connection` or
+        `Session`, connected to the same file or database.
 
         Raises:
             ConfigError: another kind of connection, or one to another database.
