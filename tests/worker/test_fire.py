@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +30,7 @@ LEASE_MS = 1_000
 def worker_process(path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = [
         sys.executable, "-m", "pyqueue", "worker", "tests.worker.jobs:handle", "--queues", "q", "--storage", str(path),
-        "--lease-ms", str(LEASE_MS), *options,
+        "--lease-ms", str(LEASE_MS), "--log-level", "error", *options,  # More would fill a pipe that nobody reads.
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
@@ -94,24 +93,28 @@ def test_children_killed_at_random_cost_an_attempt_each(
     with PyQueue(path) as queue, worker_process(path, "--mode", "process", "--concurrency", "3") as process:
         ids = push(queue, log, jobs_at_all, 0.03)
         eventually(lambda: len(children_of(process.pid)) == 3)
-        while queue.stats("q").completed < jobs_at_all:
+        while (counts := queue.stats("q")).completed + counts.dlq < jobs_at_all:
             time.sleep(draw.uniform(0.02, 0.15))
-            victims = children_of(process.pid)
+            # Those that have begun a job: one killed while it starts would make the next wait before it does.
+            begun_in = {int(pid) for lines in runs_of(log).values() for _, pid in lines}
+            victims = sorted(begun_in.intersection(children_of(process.pid)))
             if victims and killed < kills:
                 kill(draw.choice(victims))
                 killed += 1
 
         attempts = {job_id: queue.attempts(job_id) for job_id in ids}
-        states = Counter(queue.get_job(job_id).state for job_id in ids)
+        dead = {job_id for job_id in ids if queue.get_job(job_id).state is JobState.DLQ}
 
     runs = runs_of(log)
-    assert states == {JobState.COMPLETED: jobs_at_all}
+    assert {len(attempts[job_id]) for job_id in dead} <= {3}, "only a job that has killed three is given up"
     assert_never_two_at_once(runs)
     assert all("signal SIGKILL" in attempt.error for each in attempts.values() for attempt in each)
     assert sum(map(len, attempts.values())) <= killed
     for job_id in ids:
         begun = sum(what == "begin" for what, _ in runs[job_id])
-        assert begun - 1 <= len(attempts[job_id]), "a run that was begun and not completed is an attempt"
+        assert begun - (job_id not in dead) <= len(attempts[job_id]), (
+            "a run that was begun and not completed is an attempt"
+        )
 
 
 @pytest.mark.parametrize("mode", ["thread", "process"])
