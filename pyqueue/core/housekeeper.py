@@ -10,6 +10,7 @@ import time
 from typing import Final
 
 from pyqueue.core.clock import to_datetime
+from pyqueue.core.engine.figures import ForgetTotals
 from pyqueue.core.engine.firing import Fire, is_due
 from pyqueue.core.engine.housekeeping import Remove, Sweep, is_anything_due, next_due_us, outlived
 from pyqueue.core.engine.processes import ForgetEvents, ForgetLimits, Lead, Resign, may_lead
@@ -38,6 +39,8 @@ _TIDY_EVERY_SECONDS: Final = 10.0
 # What the event log holds: enough to reconnect after a restart, bounded on a busy day.
 EVENTS_KEPT: Final = 100_000
 _EVENTS_KEPT_MS: Final = 24 * 3_600 * 1_000
+# An empty queue's totals go when nothing has happened to it for so long.
+_TOTALS_KEPT_MS: Final = 7 * 24 * 3_600 * 1_000
 
 
 class Housekeeper:
@@ -65,6 +68,7 @@ class Housekeeper:
         self._retention_at = 0.0
         self._tidy_at = 0.0
         self._renew_at = 0.0
+        self.last_pass_seconds: float | None = None
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._sleeps_until_us: int | None = None
@@ -169,7 +173,9 @@ class Housekeeper:
         now = time.monotonic()
         is_time_for_retention = now >= self._retention_at
         report = self.run_once(with_retention=is_time_for_retention)
+        self.last_pass_seconds = time.monotonic() - now
         if is_time_for_retention:
+            self._runtime.write(ForgetTotals(_TOTALS_KEPT_MS))
             self._retention_at = now + _RETENTION_EVERY_SECONDS * random.uniform(0.9, 1.1)
         if now >= self._tidy_at:
             self._forget_events()

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyqueue.core import ids
+from pyqueue.core.engine.figures import taken
 from pyqueue.core.errors import JobNotFound
+from pyqueue.core.figures import Figures
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.store.operation import Operation
 
@@ -29,6 +31,14 @@ class Serving:
         outcome of each: its result, or the exception it was refused with. No task and no future is made.
         """
         self._runtime.write_all(operations, deliver)
+
+    def figures(self) -> Figures:
+        """What is to be watched: counts, totals and ages of all queues, made by whatever process."""
+        return self._runtime.read(taken)
+
+    async def afigures(self) -> Figures:
+        """`figures` for event loops."""
+        return await self._runtime.aread(taken)
 
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         """The id texts of keys, as `Push` gives them."""

@@ -58,6 +58,11 @@ class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
         """`housekeep` for event loops."""
         return await self._runtime.arun(self._housekeeper.run_once)
 
+    @property
+    def housekeeping_seconds(self) -> float | None:
+        """How long the last pass of this handle's housekeeping took; None before the first."""
+        return self._housekeeper.last_pass_seconds
+
     def start_housekeeping(self) -> None:
         """Starts a thread that does `housekeep` whenever something is due. It stops with `close`. Idempotent."""
         self._runtime.require_open()

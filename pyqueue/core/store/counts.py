@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyqueue.core.store import positions
+from pyqueue.core.store import positions, totals
 from pyqueue.core.store.rows import flat, with_rows
 from pyqueue.core.store.transaction import Change, Transaction
 
@@ -66,6 +66,7 @@ def fold(tx: Transaction) -> None:
     (first,), last = row, positions.settled(tx)
     if last > first:
         tx.execute(_FOLD, (first, last, first, last))
+        totals.fold(tx, first, last)
         tx.execute(_FOLDED, (last,))
 
 

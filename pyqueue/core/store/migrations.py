@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from pyqueue.core import ids
 from pyqueue.core.errors import SchemaTooNew
+from pyqueue.core.store import watching
 from pyqueue.core.store.dialect import ddl_for_postgres
 from pyqueue.core.store.executor import Executor
 from pyqueue.core.store.postgres import schema
@@ -336,6 +337,7 @@ STEPS: Final = (
     Step("sequences", (), schema.SEQUENCES),
     Step("counts of flows", _FLOW_COUNTS),
     Step("settings of tables", (), schema.SETTINGS),
+    Step("totals", watching.TOTALS),
 )
 
 SALT: Final = "SELECT value FROM pyqueue_meta WHERE key = 'salt'"

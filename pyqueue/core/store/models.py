@@ -194,6 +194,20 @@ class CountRow(Model):
         primary_key = CompositeKey("queue", "state")
 
 
+class TotalRow(Model):
+    """How many jobs of a queue an event has ever brought into a state; -1 is out of the database."""
+
+    queue = TextField()
+    event = TextField()
+    state = IntegerField()
+    jobs = BigIntegerField()
+    counted_at = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_total"
+        primary_key = CompositeKey("queue", "event", "state")
+
+
 class LeaseRow(Model):
     """Who holds an office, such as housekeeping, and until when without a renewal."""
 
@@ -325,6 +339,7 @@ MODELS = (
     BucketRow,
     UniqueRow,
     CountRow,
+    TotalRow,
     LeaseRow,
     ListenerRow,
     EventRow,
