@@ -9,11 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from pyqueue.core.errors import PyQueueError
+from pyqueue.core.errors import PyQueueError, RateLimited
 from pyqueue.core.queue import PyQueue
+from pyqueue.server import scrape
 from pyqueue.server.auth import Authentication
 from pyqueue.server.browsers import Origins
 from pyqueue.server.events import Streams
+from pyqueue.server.measures import Measures
 from pyqueue.server.settings import Settings
 from pyqueue.web.api import Api, Ready
 from pyqueue.web.errors import Refusal, envelope, reply_to
@@ -47,6 +49,13 @@ class App:
         self._origins = Origins(settings.browsers)
         self._body_bytes_max = settings.server.body_bytes_max
         self._streams = Streams(queue, settings.server.streams_max)
+        self.measures = Measures()
+        self.measures.gauges |= {
+            "websocket_clients_connected": lambda: self._streams.clients("websocket"),
+            "sse_clients_connected": lambda: self._streams.clients("sse"),
+            "scheduler_tick_duration_seconds": lambda: queue.housekeeping_seconds,
+        }
+        self._scrape = scrape.Scrape(queue, self.measures)
         self._waits: set[asyncio.Task[Reply]] = set()
         self._is_stopping = False
 
@@ -81,8 +90,11 @@ class App:
             return
         extra = (*self._origins.headers(headers.get("origin")), *_SECURITY, ("x-request-id", request_id))
         await _send_reply(send, reply, extra, with_body=scope["method"] != "HEAD")
+        seconds = time.perf_counter() - began
+        if scope["method"] != "OPTIONS":
+            self.measures.answered(scope["method"], reply.status, seconds)
         if log.isEnabledFor(logging.DEBUG) or reply.status >= 500:
-            _log_request(scope["method"], path, reply.status, request_id, time.perf_counter() - began)
+            _log_request(scope["method"], path, reply.status, request_id, seconds)
 
     async def _answer(
         self, scope: Scope, path: str, headers: dict[str, str], receive: Receive, send: Send
@@ -98,6 +110,8 @@ class App:
                 "NOT_FOUND", f"there is nothing at {path[:200]}; the API is at {BASE}, its page at {BASE}/docs."
             )
         below = path.removeprefix(BASE)
+        if below == scrape.PATH:
+            return await self._scrape.answer(scope["method"])
         query = scope["query_string"].decode("latin-1")
         grant = None if self._api.is_public(below) else self._grant(scope, headers, below, query)
         if below == "/events/stream" and scope["method"] == "GET" and grant is not None:
@@ -121,9 +135,20 @@ class App:
         ready = self._api.plan(request)
         if isinstance(ready, Reply):
             return ready
+        return await self._carry_out(ready, receive)
+
+    async def _carry_out(self, ready: Ready, receive: Receive) -> Reply | None:
+        """Does what was asked for, with a look at the clock."""
         if ready.plan.waits:
             return await self._waited(ready, receive)
-        return await self._api.acarry_out(ready)
+        began = time.perf_counter()
+        try:
+            return await self._api.acarry_out(ready)
+        except RateLimited:
+            self.measures.refused(ready.plan.queue)
+            raise
+        finally:
+            self.measures.carried_out(ready.plan, time.perf_counter() - began)
 
     def _grant(self, scope: Scope, headers: dict[str, str], below: str, query: str) -> Grant:
         if not self.authentication.is_on:

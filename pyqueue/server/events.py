@@ -39,7 +39,7 @@ class Streams:
     def __init__(self, queue: PyQueue, streams_max: int) -> None:
         self._queue = queue
         self._streams_max = streams_max
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}  # and over what they are sent
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -47,6 +47,10 @@ class Streams:
         self._is_stopping = True
         for task in self._running:
             task.cancel()
+
+    def clients(self, over: str) -> int:
+        """How many follow over a "websocket", or by "sse"."""
+        return sum(each == over for each in list(self._running.values()))
 
     def ticket(self, grant: Grant, tokens: Tokens) -> Reply:
         """A ticket for the stream, for pages that can send no header with it."""
@@ -73,7 +77,7 @@ class Streams:
             async for page in self._pages(position):
                 await send({"type": "http.response.body", "body": _sse(page, wanted), "more_body": True})
 
-        await self._until_gone(write(), _http_gone(receive))
+        await self._until_gone("sse", write(), _http_gone(receive))
         if self._is_stopping:
             await send({"type": "http.response.body", "body": b""})
         return None
@@ -90,7 +94,7 @@ class Streams:
                 for frame in _frames(page, wanted):
                     await send({"type": "websocket.send", "text": frame.decode()})
 
-        await self._until_gone(write(), _websocket_gone(receive))
+        await self._until_gone("websocket", write(), _websocket_gone(receive))
         if self._is_stopping:
             await send({"type": "websocket.close", "code": 1012})  # "service restart"
 
@@ -107,14 +111,14 @@ class Streams:
             position = page.position
             await asyncio.sleep(_GATHER_SECONDS)
 
-    async def _until_gone(self, writing: Any, going: Any) -> None:
+    async def _until_gone(self, over: str, writing: Any, going: Any) -> None:
         """Writes until the client goes or the server stops."""
         writer, gone = asyncio.create_task(writing), asyncio.create_task(going)
-        self._running.add(writer)
+        self._running[writer] = over
         try:
             await asyncio.wait((writer, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._running.discard(writer)
+            del self._running[writer]
             writer.cancel()
             gone.cancel()
             await asyncio.gather(writer, gone, return_exceptions=True)

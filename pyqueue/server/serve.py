@@ -17,7 +17,6 @@ from pyqueue._version import VERSION
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.queue import PyQueue
 from pyqueue.server.app import App
-from pyqueue.server.auth import Authentication
 from pyqueue.server.settings import Settings
 from pyqueue.server.tcp import TcpServer
 
@@ -74,7 +73,8 @@ class _Http(uvicorn.Server):
 
 async def _serve(queue: PyQueue, settings: Settings, listener: socket.socket, tell: Told) -> None:
     app = App(queue, settings)
-    tcp = await _tcp(queue, app.authentication, settings)
+    tcp = await _tcp(queue, app, settings)
+    app.measures.gauges["tcp_clients_connected"] = lambda: tcp.connections
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # It tells of its start and end; so do we.
     http = _Http(_uvicorn_config(app, settings))
 
@@ -100,7 +100,7 @@ async def _serve(queue: PyQueue, settings: Settings, listener: socket.socket, te
     log.info("stopped")
 
 
-async def _tcp(queue: PyQueue, authentication: Authentication, settings: Settings) -> TcpServer:
+async def _tcp(queue: PyQueue, app: App, settings: Settings) -> TcpServer:
     """The TCP protocol, listening.
 
     Raises:
@@ -110,7 +110,8 @@ async def _tcp(queue: PyQueue, authentication: Authentication, settings: Setting
     if settings.tls.cert_path:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(settings.tls.cert_path, settings.tls.key_path)
-    server = TcpServer(queue, admit=authentication.of_token if authentication.is_on else None, tls=tls)
+    admit = app.authentication.of_token if app.authentication.is_on else None
+    server = TcpServer(queue, admit=admit, tls=tls, watch=app.measures.committed)
     host, port = settings.server.host, settings.server.tcp_port
     try:
         await server.start(host.strip("[]"), port)

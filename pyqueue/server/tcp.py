@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -32,10 +33,13 @@ CONNECTIONS_MAX: Final = 4_096
 _BACKLOG: Final = 1_024
 
 _Deliver = Callable[[Sequence[Any]], None]
+# What was committed together, its outcomes, and how many seconds that took.
+Watch = Callable[[Sequence[Operation[Any]], Sequence[Any], float], None]
 
 
 class TcpServer:
-    """Serves one queue on one address. `admit` knows the tokens (None: none is needed); `tls` makes it TLS."""
+    """Serves one queue on one address. `admit` knows the tokens (None: none is needed); `tls` makes it TLS;
+    `watch` is told of what was committed."""
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class TcpServer:
         *,
         admit: Admit | None = None,
         tls: ssl.SSLContext | None = None,
+        watch: Watch | None = None,
         line_bytes_max: int = LINE_BYTES_MAX,
         connections_max: int = CONNECTIONS_MAX,
     ) -> None:
@@ -51,6 +56,7 @@ class TcpServer:
         self.first_grant: Grant | None = EVERYTHING if admit is None else None
         self.line_bytes_max = line_bytes_max
         self._tls = tls
+        self._watch = watch
         self._connections_max = connections_max
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
@@ -123,8 +129,11 @@ class TcpServer:
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
         operations = [operation for each, _ in gathered for operation in each]
+        began = time.perf_counter()
 
         def deliver(outcomes: Sequence[Any]) -> None:
+            if self._watch is not None:
+                self._watch(operations, outcomes, time.perf_counter() - began)
             start = 0
             for each, deliver_one in gathered:
                 self._tell(deliver_one, outcomes[start : start + len(each)])
