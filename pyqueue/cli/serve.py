@@ -15,7 +15,7 @@ from pyqueue.core.errors import ConfigError
 
 # As in a worker: what waits for the GIL should not wait for long.
 _SWITCH_INTERVAL_SECONDS = 0.0005
-_NEEDED = ("uvicorn", "httptools", "websockets", "prometheus_client")
+_NEEDED = ("uvicorn", "httptools", "websockets")
 
 
 @click.command()

@@ -14,6 +14,7 @@ from pyqueue.web.request import NO_STORE, Reply
 PATH: Final = "/metrics/prometheus"
 # The page is open to everyone: asking more often than this costs nobody anything.
 _KEEP_SECONDS: Final = 1.0
+_MISSING: Final = b"prometheus-client is not installed; pip install 'pyqueue-jobs[server]'.\n"
 
 
 class Scrape:
@@ -37,7 +38,10 @@ class Scrape:
             return self._page
 
     def _make(self) -> Reply:
-        from pyqueue.server import exposition  # Of no use to a server that nobody watches, and not small.
+        try:
+            from pyqueue.server import exposition  # Of no use to a server that nobody watches, and not small.
+        except ImportError:
+            return Reply(503, _MISSING, (("content-type", "text/plain; charset=utf-8"), NO_STORE))
 
         body = exposition.text(self._measures, self._queue.figures())
         return Reply(200, body, (("content-type", exposition.CONTENT_TYPE), NO_STORE))

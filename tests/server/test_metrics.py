@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
+import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyqueue import PyQueue
 from pyqueue.server.exposition import METRICS
+from pyqueue.server.measures import Measures
+from pyqueue.server.scrape import Scrape
 from pyqueue.server.tokens import digest
 from tests.server.process import Client, Server, serving
 from tests.waiting import eventually
@@ -142,6 +147,17 @@ def test_14_metrics_are_open_also_where_there_are_tokens_and_read_only(tmp_path:
     with serving(tmp_path / "jobs.db", "--config", str(config)) as server:
         assert server.client().get("/metrics/prometheus").status == 200
         assert server.client().post("/metrics/prometheus").status == 405
+
+
+def test_14_without_the_package_the_server_serves_and_the_page_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyqueue.server.exposition", None)
+    with PyQueue(tmp_path / "jobs.db") as queue:
+        reply = asyncio.run(Scrape(queue, Measures()).answer("GET"))
+
+    assert reply.status == 503
+    assert b"pip install" in reply.body
 
 
 def _names(text: str) -> set[str]:
