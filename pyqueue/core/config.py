@@ -61,7 +61,8 @@ def postgres_location(url: str) -> Location:
     given = parse_qsl(parts.query, keep_blank_values=True)
     ours = {key: value for key, value in given if key in _OPTIONS}
     theirs = urlencode([(key, value) for key, value in given if key not in _OPTIONS], quote_via=quote)
-    conninfo = parts._replace(query=theirs).geturl()
+    # Not geturl(), which makes postgresql:/database of postgresql:///database.
+    conninfo = f"{url.partition('?')[0]}?{theirs}" if theirs else url.partition("?")[0]
     try:
         conninfo_to_dict(conninfo)
     except ProgrammingError as error:

@@ -19,6 +19,7 @@ from pyqueue.core.handle.limiting import Limiting
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.handle.serving import Serving
 from pyqueue.core.housekeeper import Housekeeper
+from pyqueue.core.store.store import Store
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
@@ -67,7 +68,7 @@ class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Serving):
         store = config.store_of(url, durability=config.durability(durability), clock=self._clock, logs_events=logs)
         self.path = store.path
         self._lease_ms = integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
-        self._runtime = Runtime(store, sender=self)
+        self._runtime = self._runtime_on(store)
         # What another process needs to open the same. The path of PostgreSQL is without its password.
         self._opening = {
             "url": str(url) if config.is_postgres(url) else store.path,
@@ -78,6 +79,10 @@ class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Serving):
         self.cron, self.every = self.tasks.cron, self.tasks.every
         self._housekeeper = Housekeeper(self._runtime)
         self._housekeeping = threading.Lock()
+
+    def _runtime_on(self, store: Store) -> Runtime:
+        """What runs the operations of this handle; for handles whose transactions are those of a framework."""
+        return Runtime(store, sender=self)
 
     @classmethod
     def memory(cls, *, clock: Clock | None = None) -> Self:

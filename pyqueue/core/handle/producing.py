@@ -66,7 +66,7 @@ class Producing:
         def store(push: Push | PushFlow) -> list[str]:
             assert isinstance(push, Push)
             keys, outcomes[:] = self._runtime.write(PushUnique(push))
-            return ids.to_texts(keys, self._runtime.store.salt)
+            return ids.to_texts(keys, self._runtime.salt)
 
         [job_id] = surrounded(self._runtime.push_wraps, Pushing(operation), store)
         return PushResult(job_id, outcomes[0])
@@ -78,7 +78,7 @@ class Producing:
         async def store(push: Push | PushFlow) -> list[str]:
             assert isinstance(push, Push)
             keys, outcomes[:] = await self._runtime.awrite(PushUnique(push))
-            return ids.to_texts(keys, self._runtime.store.salt)
+            return ids.to_texts(keys, self._runtime.salt)
 
         [job_id] = await asurrounded(self._runtime.push_wraps, Pushing(operation), store)
         return PushResult(job_id, outcomes[0])
@@ -126,7 +126,7 @@ class Producing:
         return await (asurrounded(wraps, Pushing(operation), self._astore) if wraps else self._astore(operation))
 
     def _store(self, operation: Push | PushFlow) -> list[str]:
-        return ids.to_texts(self._runtime.write(operation), self._runtime.store.salt)
+        return ids.to_texts(self._runtime.write(operation), self._runtime.salt)
 
     async def _astore(self, operation: Push | PushFlow) -> list[str]:
-        return ids.to_texts(await self._runtime.awrite(operation), self._runtime.store.salt)
+        return ids.to_texts(await self._runtime.awrite(operation), self._runtime.salt)

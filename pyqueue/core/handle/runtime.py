@@ -122,12 +122,17 @@ class Runtime:
         if effects.firings is not None:
             self.announcer.announce_firings(effects.firings)
 
+    @property
+    def salt(self) -> int:
+        """The salt of the ids of this database."""
+        return self.store.salt
+
     def key_of(self, job_id: str) -> int:
         """The key of an id text, by arithmetic."""
-        return ids.to_key(job_id, self.store.salt)
+        return ids.to_key(job_id, self.salt)
 
     def text_of(self, key: int) -> str:
-        return ids.to_text(key, self.store.salt)
+        return ids.to_text(key, self.salt)
 
     # --- how `wakeups` reaches other processes ---------------------------------------------------
 

@@ -42,7 +42,7 @@ class Serving:
 
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         """The id texts of keys, as `Push` gives them."""
-        return ids.to_texts(keys, self._runtime.store.salt)
+        return ids.to_texts(keys, self._runtime.salt)
 
     def key_or_id(self, job_id: str) -> int | str:
         """The key of an id, or the id as it is if it is none of this database.

@@ -368,10 +368,10 @@ def version_of(db: Executor) -> int:
     return version
 
 
-def apply(db: Executor, *, on_postgres: bool = False) -> None:
-    """Takes the database to the newest version. Call it inside a transaction that holds the write lock."""
+def apply(db: Executor, *, on_postgres: bool = False, up_to: int | None = None) -> None:
+    """Takes the database to the newest version, or `up_to` one. Call it in a transaction that holds the write lock."""
     version = version_of(db)
-    for number, step in enumerate(STEPS[version:], start=version + 1):
+    for number, step in enumerate(STEPS[version:up_to], start=version + 1):
         for statement in statements_of(step, on_postgres=on_postgres):
             db.execute_sql(statement)
         db.execute_sql(_SET_META, ("schema_version", number))

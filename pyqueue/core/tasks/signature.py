@@ -92,7 +92,7 @@ class Signature:
         except TypeError as error:
             raise ConfigError(
                 f"task {self._task_name!r} has a parameter that cannot be stored as JSON ({error}); "
-                "expected types that msgspec decodes."
+                "expected types that msgspec decodes. In place of an object of a database, take its primary key."
             ) from error
 
     def arguments_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Signature:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValidationError(
                 f"task {self._task_name!r}: an argument has no JSON form ({error}); expected a call that fits "
-                f"{self._bindable}."
+                f"{self._bindable}. In place of an object of a database, pass its primary key."
             ) from error
         self._decode(encoded, self._decoder_without(frozenset(bound)) if bound else self._decoder)
         return arguments

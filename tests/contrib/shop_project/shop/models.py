@@ -1,0 +1,12 @@
+"""What the shop keeps."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Order(models.Model):  # type: ignore[misc]  # Django comes without types
+    """An order."""
+
+    email = models.TextField()
+    is_receipt_sent = models.BooleanField(default=False)

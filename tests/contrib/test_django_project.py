@@ -1,0 +1,104 @@
+"""Django: transactions, tests, models and settings of a project, on either kind of database."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pyqueue import PyQueue
+from pyqueue.core.store import migrations
+from tests import servers
+from tests.contrib.django_shop import Shop, shop_on
+
+pytest.importorskip("django")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+    with shop_on(request.param, tmp_path) as made:
+        yield made
+
+
+def test_the_shop_finds_its_queue_as_it_expects(shop: Shop) -> None:
+    done = shop.manage("test", "shop", "--pattern", "scenarios.py", "--timing")
+
+    assert "OK" in done.stderr
+
+
+def test_migrate_makes_what_the_engine_makes(shop: Shop, tmp_path: Path) -> None:
+    shop.manage("migrate", "--verbosity", "0", "--run-syncdb")
+
+    if shop.url.endswith("shop.db"):
+        ours = tmp_path / "ours.db"
+        with PyQueue(ours) as queue:
+            queue.stats("q")
+        assert _sqlite_schema(shop.url) == _sqlite_schema(str(ours))
+    else:
+        with servers.empty_schema() as url:
+            address, schema = servers.split(url)
+            assert _postgres_schema(shop.url, "public") == _postgres_schema(address, schema)
+
+
+def test_migrate_accepts_what_the_engine_has_made(shop: Shop) -> None:
+    made = shop.code("from pyqueue.contrib.django import queue; print(queue.worker_url())").strip()
+    with PyQueue(made) as queue:
+        pushed = queue.push("default", "send-receipt", {"order_id": 1})
+
+    shop.manage("migrate", "--verbosity", "0", "--run-syncdb")
+
+    assert shop.code(f"from pyqueue.contrib.django import queue; print(queue.get_job({pushed!r}).state)") == "waiting\n"
+
+
+def test_the_migrations_of_django_are_those_of_the_engine() -> None:
+    folder = Path(migrations.__file__).parents[2] / "contrib" / "django" / "migrations"
+    steps = [
+        int(found[1]) for file in folder.glob("0*.py") if (found := re.search(r"RunSteps\((\d+)\)", file.read_text()))
+    ]
+
+    assert max(steps) == len(migrations.STEPS), "a step of the engine has no migration: add 000N_….py with RunSteps(N)"
+
+
+def test_without_tables_a_push_says_what_to_run(shop: Shop) -> None:
+    said = shop.code(
+        "from shop.tasks import send_receipt\n"
+        "try: send_receipt.push(1)\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+
+    assert said.startswith("ConfigError")
+    assert "manage.py migrate" in said
+
+
+def _sqlite_schema(path: str) -> list[Any]:
+    connection = sqlite3.connect(path)
+    found = connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE tbl_name LIKE 'pyqueue%' ORDER BY type, name"
+    ).fetchall()
+    connection.close()
+    return found
+
+
+def _postgres_schema(url: str, schema: str) -> list[Any]:
+    with psycopg.connect(url) as connection:
+        columns = connection.execute(
+            "SELECT table_name, column_name, ordinal_position, data_type, is_nullable, column_default"
+            " FROM information_schema.columns WHERE table_schema = %s AND table_name LIKE 'pyqueue%%' ORDER BY 1, 3",
+            [schema],
+        ).fetchall()
+        indexes = connection.execute(
+            "SELECT indexname, replace(indexdef, schemaname || '.', '') FROM pg_indexes"
+            " WHERE schemaname = %s AND tablename LIKE 'pyqueue%%' ORDER BY 1",
+            [schema],
+        ).fetchall()
+        checks = connection.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = %s::regnamespace"
+            " AND conname LIKE 'pyqueue%%' ORDER BY 1, 2",
+            [schema],
+        ).fetchall()
+    return [*columns, *indexes, *checks]
