@@ -98,10 +98,10 @@ def prepare(queue: PyQueue, clock: FakeClock) -> Prepared:
     queue.pull("unique")
     in_slot, on_breaker = queue.pull("limited")[0], queue.pull("breaking")[0]
     queue.create_schedule("ticks", "q", "tick", every_ms=500, overlap="queue", job_options={"tags": ["t"]})
-    clock.advance(ms=2)
     queue.pause("held", pulls=True)
     taken = (runs[plain], runs[parent], runs[removed], runs[last_try], runs[cancelled])
     top = prepare_flows(queue)
+    clock.advance(ms=2)  # Last, since every pull does what is due, and housekeeping must find something.
     return Prepared(*taken, waiting, dead, dead_parent, dead_child, parent_waiting, in_slot, on_breaker, top, "b")
 
 
