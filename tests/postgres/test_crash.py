@@ -162,29 +162,32 @@ while True:
 """
 
 
+JOBS = 4_000  # More than the workers get done before the third of them is killed.
+
+
 def test_killed_workers_lose_no_job_and_no_job_is_done_twice(url: str, connection: psycopg.Connection) -> None:
     address, schema = servers.split(url)
     with PyQueue(url) as queue:
-        queue.push_many("q", [{"name": "n", "data": number} for number in range(600)])
+        queue.push_many("q", [{"name": "n", "data": number} for number in range(JOBS)])
         connection.execute("CREATE TABLE done (number int PRIMARY KEY)")
         workers = [_worker(url, address, schema) for _ in range(3)]
         kills = 0
         try:
-            while queue.stats("q").completed < 600 and kills < 12:
+            while queue.stats("q").completed < JOBS and kills < 12:
                 time.sleep(0.15)
                 victim = workers.pop(0)
                 victim.kill()
                 victim.wait()
                 kills += 1
                 workers.append(_worker(url, address, schema))
-            eventually(lambda: queue.stats("q").completed == 600, seconds=60)
+            eventually(lambda: queue.stats("q").completed == JOBS, seconds=60)
         finally:
             for worker in workers:
                 worker.kill()
                 worker.wait()
 
         assert kills >= 3
-        assert connection.execute("SELECT count(*) FROM done").fetchone() == (600,)
+        assert connection.execute("SELECT count(*) FROM done").fetchone() == (JOBS,)
 
 
 def _worker(*arguments: str) -> subprocess.Popen[str]:
