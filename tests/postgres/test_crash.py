@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from pyqueue import PyQueue, PyQueueError
+from pyqueue.core.errors import InvalidState
 from tests import servers
 from tests.private_server import PrivateServer
 from tests.waiting import eventually
@@ -119,7 +120,9 @@ def test_a_server_that_goes_and_comes_back_under_load(private: PrivateServer, ho
         eventually(lambda: len(load.pushed) > before + 50, seconds=30)
 
     load.check()
-    assert load.errors == []
+    # A claim does not wait for the disk, so a crash may take it back: its ack is refused, and the job runs again.
+    is_crash = how == signal.SIGQUIT
+    assert [error for error in load.errors if not (is_crash and isinstance(error, InvalidState))] == []
     load.queue.close()
 
 
@@ -144,7 +147,7 @@ def test_a_server_that_stays_away_is_named_in_the_error(
 WORKER = """
 import sys, psycopg
 from pyqueue import PyQueue
-from pyqueue.core.errors import StateError
+from pyqueue.core.errors import InvalidState, PyQueueError
 
 url, address, schema = sys.argv[1:]
 queue = PyQueue(url)
