@@ -47,6 +47,12 @@ class ScheduleNotFound(StateError):
     code = "SCHEDULE_NOT_FOUND"
 
 
+class WebhookNotFound(StateError):
+    """No webhook has this id: it was never made here, or it was deleted."""
+
+    code = "WEBHOOK_NOT_FOUND"
+
+
 class InvalidState(StateError):
     """The job is in another state than the operation needs."""
 

@@ -25,6 +25,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
     `ages_us`: for each queue with jobs that wait, how long the next one has been ready. `lapsed`: for each queue
     with any, the runs whose lease is over and that nobody has taken back yet. `fired`: jobs pushed by each schedule.
+    `workers`: those that live, without the ones that only deliver webhooks.
     """
 
     queues: Sequence[QueueInfo]

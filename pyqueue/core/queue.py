@@ -14,6 +14,7 @@ from pyqueue.core.clock import Clock, SystemClock
 from pyqueue.core.handle.explaining import Explaining
 from pyqueue.core.handle.flowing import Flowing
 from pyqueue.core.handle.following import Following
+from pyqueue.core.handle.hooking import Hooking
 from pyqueue.core.handle.intervening import Intervening
 from pyqueue.core.handle.limiting import Limiting
 from pyqueue.core.handle.runtime import Runtime
@@ -24,7 +25,7 @@ from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
 
-class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Serving):
+class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Hooking, Serving):
     """Persistent job queues in one file, or in PostgreSQL.
 
         queue = PyQueue("jobs.db")

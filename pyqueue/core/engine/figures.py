@@ -12,6 +12,7 @@ from pyqueue.core.states import STATES
 from pyqueue.core.store import counts, figures, totals
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.core.transitions import Event
+from pyqueue.core.webhook import QUEUE
 
 
 class ForgetTotals(Struct, frozen=True):
@@ -38,5 +39,5 @@ def taken(tx: Transaction) -> Figures:
         ages_us=figures.ages_us(tx, [queue.name for queue in found if queue.counts.waiting]),
         lapsed=figures.lapsed(tx),
         fired=figures.fired(tx),
-        workers=len(workers.living(tx)),
+        workers=sum(list(worker.queues) != [QUEUE] for worker in workers.living(tx)),
     )

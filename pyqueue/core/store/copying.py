@@ -19,7 +19,7 @@ from pyqueue.core.store.transaction import Transaction
 _CHUNK: Final = 2_000
 # What processes know of each other, which is of no use to those on the target; and what is copied by name.
 _LEFT_BEHIND: Final = frozenset({"pyqueue_listener", "pyqueue_lease", "pyqueue_worker", "pyqueue_meta"})
-_FACTS: Final = ("last_deleted", "counted_to", "forgotten_to")
+_FACTS: Final = ("last_deleted", "counted_to", "forgotten_to", "webhooks_to")
 
 _META: Final = "SELECT key, value FROM pyqueue_meta"
 _SET_META: Final = (

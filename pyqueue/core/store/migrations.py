@@ -338,6 +338,7 @@ STEPS: Final = (
     Step("counts of flows", _FLOW_COUNTS),
     Step("settings of tables", (), schema.SETTINGS),
     Step("totals", watching.TOTALS),
+    Step("webhooks", watching.WEBHOOKS),
 )
 
 SALT: Final = "SELECT value FROM pyqueue_meta WHERE key = 'salt'"

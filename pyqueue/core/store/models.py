@@ -317,6 +317,25 @@ class ScheduleRunRow(Model):
         primary_key = CompositeKey("schedule", "due_at")
 
 
+class WebhookRow(Model):
+    """Who is told of what happens; `events` and `queues` are lists of names as JSON."""
+
+    id = TextField(primary_key=True)
+    url = TextField()
+    events = TextField()
+    queues = TextField()
+    secret = TextField(null=True)
+    is_active = IntegerField(default=1)
+    since = BigIntegerField()
+    failures = BigIntegerField(default=0)
+    last_error = TextField(null=True)
+    created_at = BigIntegerField()
+    updated_at = BigIntegerField()
+
+    class Meta:
+        table_name = "pyqueue_webhook"
+
+
 class MetaRow(Model):
     """Facts about the database: schema version, salt of its ids, highest id ever deleted, last event counted."""
 
@@ -346,5 +365,6 @@ MODELS = (
     WorkerRow,
     ScheduleRow,
     ScheduleRunRow,
+    WebhookRow,
     MetaRow,
 )

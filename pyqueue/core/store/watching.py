@@ -17,3 +17,22 @@ TOTALS: Final = (
     ) WITHOUT ROWID
     """,
 )
+
+# Who is told of what happens: some dozens of rows, so no index.
+WEBHOOKS: Final = (
+    """
+    CREATE TABLE pyqueue_webhook (
+        id TEXT NOT NULL PRIMARY KEY,
+        url TEXT NOT NULL,
+        events TEXT NOT NULL,
+        queues TEXT NOT NULL,
+        secret TEXT,
+        is_active INTEGER NOT NULL DEFAULT 1,
+        since BIGINT NOT NULL,
+        failures BIGINT NOT NULL DEFAULT 0,
+        last_error TEXT,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL
+    ) WITHOUT ROWID
+    """,
+)
