@@ -44,7 +44,7 @@ class App:
 
     def __init__(self, queue: PyQueue, settings: Settings) -> None:
         self._queue = queue
-        self._api = Api(queue)
+        self._api = Api(queue, has_webhooks=settings.webhooks.enabled)
         self.authentication = Authentication(settings.auth)
         self._origins = Origins(settings.browsers)
         self._body_bytes_max = settings.server.body_bytes_max

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from pyqueue.core import webhook
 from pyqueue.core.figures import Figures, Total
 from pyqueue.core.job import QueueInfo
 from pyqueue.core.states import JobState
@@ -77,10 +78,14 @@ _AGE: Final = Metric("pyqueue_queue_age_seconds", "gauge", ("queue",), "how long
 _LAPSED: Final = Metric("pyqueue_queue_lapsed_leases", "gauge", ("queue",), "runs to be taken back: lease is over")
 _LEFT_OUT: Final = Metric("pyqueue_queues_left_out", "gauge", (), f"queues beyond the first {QUEUES_MAX:,} by name")
 _WORKERS: Final = Metric("pyqueue_workers_alive", "gauge", (), "workers heard of within half a minute")
+_DELIVERED: Final = Metric("pyqueue_webhooks_delivered_total", "counter", (), "deliveries that were taken")
+_UNDELIVERED: Final = Metric(
+    "pyqueue_webhooks_delivery_failures_total", "counter", (), "deliveries given up, after the last try"
+)
 _FIRED: Final = Metric("pyqueue_schedules_fired_total", "counter", ("schedule",), "jobs pushed by a schedule")
 _OF_QUEUES: Final = (
     *(metric for metric, _ in _COUNTED), *(metric for metric, _ in _QUEUE_GAUGES), _AGE, _LAPSED, _LEFT_OUT, _WORKERS,
-    _FIRED,
+    _FIRED, _DELIVERED, _UNDELIVERED,
 )  # fmt: skip
 
 _REFUSED: Final = Metric("pyqueue_rate_limit_rejected_total", "counter", ("queue",), "calls refused by a push limit")
@@ -146,6 +151,9 @@ def _queues(figures: Figures) -> Iterator[Family]:
     yield _family(_LEFT_OUT, [((), max(0, len(names) - QUEUES_MAX))])
     yield _family(_WORKERS, [((), figures.workers)])
     yield _family(_FIRED, (((name,), number) for name, number in sorted(figures.fired.items())))
+    deliveries = [total for total in figures.totals if total.queue == webhook.QUEUE]
+    yield _family(_DELIVERED, [((), sum(each.jobs for each in deliveries if each.event is Event.ACK))])
+    yield _family(_UNDELIVERED, [((), sum(each.jobs for each in deliveries if each.state is JobState.DLQ))])
 
 
 def _process(measures: Measures) -> Iterator[Family]:

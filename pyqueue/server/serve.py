@@ -17,6 +17,7 @@ from pyqueue._version import VERSION
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.queue import PyQueue
 from pyqueue.server.app import App
+from pyqueue.server.herald import Herald
 from pyqueue.server.settings import Settings
 from pyqueue.server.tcp import TcpServer
 
@@ -85,18 +86,25 @@ async def _serve(queue: PyQueue, settings: Settings, listener: socket.socket, te
             return
         log.info("stopping: no new requests, those that run are finished")
         app.stop()
+        if herald is not None:
+            herald.stop()
         http.should_exit = True
         drained.append(asyncio.ensure_future(tcp.drain(settings.server.grace_ms / 1_000)))
 
+    herald = Herald(queue, settings.webhooks) if settings.webhooks.enabled else None
     drained: list[asyncio.Future[None]] = []
     with _signals(stop):
         tell("http", settings.server.host, listener.getsockname()[1])
         tell("tcp", settings.server.host, tcp.port)
         log.info("started", extra={"version": VERSION, "storage": queue.path, "tokens": len(settings.auth.tokens)})
+        if herald is not None:
+            herald.start()
         await http.serve(sockets=[listener])
         if http.force_exit:
             await tcp.close()
         await asyncio.gather(*drained)
+        if herald is not None and not http.force_exit:
+            await asyncio.to_thread(herald.join)
     log.info("stopped")
 
 

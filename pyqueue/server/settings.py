@@ -70,6 +70,18 @@ class Logging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal["text", "json"] = "text"
 
 
+class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Telling others of what happens to jobs. `allow_private`: also at addresses that are not public."""
+
+    enabled: bool = False
+    allow_private: bool = False
+    delivery_timeout_ms: Annotated[int, Meta(ge=1, le=600_000)] = 5_000
+    max_retries: Annotated[int, Meta(ge=0, le=100)] = 3
+    retry_base_delay_ms: Milliseconds = 1_000
+    disable_after: Annotated[int, Meta(ge=1)] = 20  # deliveries in a row that were given up
+    concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 8
+
+
 class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """PEM files, for HTTP and TCP alike; both or none."""
 
@@ -87,6 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jobs: Jobs = Jobs()
     logging: Logging = Logging()
     tls: Tls = Tls()
+    webhooks: Webhooks = Webhooks()
 
 
 PARTS: Final[dict[str, type[Struct]]] = {
@@ -97,6 +110,7 @@ PARTS: Final[dict[str, type[Struct]]] = {
     "jobs": Jobs,
     "logging": Logging,
     "tls": Tls,
+    "webhooks": Webhooks,
 }
 
 

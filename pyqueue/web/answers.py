@@ -37,6 +37,7 @@ from pyqueue.core.shapes import (
     worker_object,
 )
 from pyqueue.core.states import JobState
+from pyqueue.core.webhook import Webhook
 from pyqueue.web.stream import stream_name
 
 _encode = msgspec.json.encode
@@ -196,3 +197,27 @@ def workers(found: Sequence[WorkerInfo]) -> bytes:
 
 def limits(found: Sequence[QueueLimit]) -> bytes:
     return _encode({"ok": True, "limits": list(map(limit_object, found))})
+
+
+def one_webhook(found: Webhook) -> bytes:
+    return _encode({"ok": True, "webhook": webhook_object(found)})
+
+
+def webhooks(found: Sequence[Webhook]) -> bytes:
+    return _encode({"ok": True, "webhooks": list(map(webhook_object, found))})
+
+
+def webhook_object(found: Webhook) -> dict[str, Any]:
+    """A webhook, without its secret."""
+    return {
+        "id": found.id,
+        "url": found.url,
+        "events": found.events,
+        "queues": found.queues,
+        "active": found.is_active,
+        "created_at": moment_text(found.created_at),
+        "updated_at": moment_text(found.updated_at),
+        "has_secret": found.secret is not None,
+        "failures": found.failures,
+        "last_error": found.last_error,
+    }

@@ -24,10 +24,13 @@ from pyqueue.web.request import Given, Grant, Plan, Reply, Request
 from pyqueue.web.route import Route, Table
 from pyqueue.web.schedule_routes import SCHEDULE_ROUTES
 from pyqueue.web.twins import GET_JOB
+from pyqueue.web.webhook_routes import WEBHOOK_ROUTES
 
 log = logging.getLogger(__name__)
 
-ROUTES: Final[tuple[Route, ...]] = (*QUEUE_ROUTES, *JOB_ROUTES, *SCHEDULE_ROUTES, *FLOW_ROUTES, *LIMIT_ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *QUEUE_ROUTES, *JOB_ROUTES, *SCHEDULE_ROUTES, *FLOW_ROUTES, *LIMIT_ROUTES, *WEBHOOK_ROUTES,
+)  # fmt: skip
 TABLE: Final = Table(ROUTES)
 
 
@@ -50,10 +53,14 @@ class Ready(Struct, frozen=True):
 
 
 class Api:
-    """Serves the table of routes on a queue. The paths begin with what stands behind `/api/v1`."""
+    """Serves the table of routes on a queue. The paths begin with what stands behind `/api/v1`.
 
-    def __init__(self, queue: PyQueue) -> None:
+    `has_webhooks`: somebody delivers them, so they can be registered.
+    """
+
+    def __init__(self, queue: PyQueue, *, has_webhooks: bool = False) -> None:
         self._queue = queue
+        self._has_webhooks = has_webhooks
         self._began = time.monotonic()
         self._pages: dict[str, Callable[[], Reply]] = {
             "/health": self._health,
@@ -113,6 +120,8 @@ class Api:
         found = TABLE.find(request.method, request.path)
         if not request.grant.allows(found.route.role):
             raise Refusal("FORBIDDEN", f"token {request.grant.name!r} lacks the role {found.route.role.value!r}.")
+        if found.route in WEBHOOK_ROUTES and not self._has_webhooks:
+            raise Refusal("WEBHOOKS_DISABLED", "webhooks are off; set enabled under [webhooks] of the server.")
         query = parse_query(found.route, request.query)
         planned = found.route.handler(Given(found.segments, query, parse_body(found.route, request)))
         if isinstance(planned, Reply):

@@ -220,6 +220,25 @@ class BreakerBody(Struct, kw_only=True):
     cooldown_ms: Duration | None = 60_000
 
 
+class WebhookBody(Struct, kw_only=True):
+    """`events`, such as `job_completed` or `job.completed`: none are the usual four; no `queues`: all of them."""
+
+    url: Annotated[str, Meta(min_length=1)]
+    events: list[str] | None = None
+    queues: list[str] | None = None
+    secret: str | None = None
+
+
+class WebhookChanges(Struct, kw_only=True):
+    """What is left out stays; an empty `secret` takes it away."""
+
+    url: Annotated[str, Meta(min_length=1)] | None = None
+    events: list[str] | None = None
+    queues: list[str] | None = None
+    secret: str | None = None
+    active: bool | None = None
+
+
 class NoQuery(Struct):
     """Nothing."""
 
@@ -253,6 +272,12 @@ class JobsQuery(Struct):
     custom_id: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    limit: Annotated[int, Meta(ge=1)] = 100
+    cursor: str | None = None
+
+
+class DeliveriesQuery(Struct):
+    state: JobState | None = None
     limit: Annotated[int, Meta(ge=1)] = 100
     cursor: str | None = None
 

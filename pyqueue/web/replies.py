@@ -309,6 +309,31 @@ class ScheduleRuns(Struct):
     runs: list[ScheduleRun]
 
 
+class Webhook(Struct):
+    """`failures`: deliveries in a row that were given up; too many make it inactive."""
+
+    id: str
+    url: str
+    events: list[str]
+    queues: list[str]
+    active: bool
+    created_at: Moment
+    updated_at: Moment
+    has_secret: bool
+    failures: int
+    last_error: str | None
+
+
+class OneWebhook(Struct):
+    ok: Ok
+    webhook: Webhook
+
+
+class Webhooks(Struct):
+    ok: Ok
+    webhooks: list[Webhook]
+
+
 class JobInHand(Struct):
     id: JobId
     name: str

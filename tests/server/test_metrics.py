@@ -56,7 +56,8 @@ def test_14_the_names_of_the_model_are_there_with_our_prefix() -> None:
     lines = """jobs_pushed_total jobs_pulled_total jobs_completed_total jobs_failed_total schedules_fired_total
         rate_limit_rejected_total http_requests_total queue_waiting_jobs queue_active_jobs queue_delayed_jobs
         queue_dlq_jobs websocket_clients_connected scheduler_tick_duration_seconds push_duration_seconds
-        pull_duration_seconds ack_duration_seconds http_request_duration_seconds"""
+        pull_duration_seconds ack_duration_seconds http_request_duration_seconds webhooks_delivered_total
+        webhooks_delivery_failures_total"""
 
     assert {f"pyqueue_{name}" for name in lines.split()} <= {metric.name for metric in METRICS}
 
@@ -153,6 +154,7 @@ def test_14_without_the_package_the_server_serves_and_the_page_says_what_is_miss
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyqueue.server.exposition", None)
+    monkeypatch.delattr("pyqueue.server.exposition")
     with PyQueue(tmp_path / "jobs.db") as queue:
         reply = asyncio.run(Scrape(queue, Measures()).answer("GET"))
 
