@@ -41,6 +41,7 @@ from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.task import AsyncTask, JobHandle, Task
 from pyqueue.core.uniqueness import PushOutcome, PushResult, UniqueMode
 from pyqueue.core.verdicts import Discard, Retry, Snooze
+from pyqueue.core.webhook import Webhook
 
 if TYPE_CHECKING:
     from pyqueue.core.flows.batch import Batch
@@ -103,6 +104,7 @@ __all__ = [
     "Task",
     "Tasks",
     "UniqueMode",
+    "Webhook",
     "Worker",
     "WorkerInfo",
     "WorkerReport",

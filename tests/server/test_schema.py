@@ -19,7 +19,8 @@ NAMES = ("not_a_server_error", "status_code_conformance", "content_type_conforma
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(Path(tmp_path_factory.mktemp("schema")) / "jobs.db", "--durability", "process") as running:
+    path = Path(tmp_path_factory.mktemp("schema")) / "jobs.db"
+    with serving(path, "--durability", "process", PYQUEUE_WEBHOOKS_ENABLED="true") as running:
         yield running
 
 
