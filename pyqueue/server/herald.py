@@ -24,8 +24,10 @@ from pyqueue.web.stream import stream_name
 
 log = logging.getLogger(__name__)
 
-# Rows of the log in one go: each may be a batch of a thousand jobs.
-_PAGE_ROWS: Final = 20
+# Rows of the log in one go: each may be a batch of a thousand jobs. Where that makes more deliveries than are pushed
+# in one transaction, it goes on row by row.
+_PAGE_ROWS: Final = 32
+_DELIVERIES_MAX: Final = 2_000
 _LOOK_MS: Final = 1_000
 # The position is written down so often although nothing was to be told, so that a restart need not go far back.
 _BEHIND_MAX: Final = 1_000
@@ -103,6 +105,7 @@ class _Reader:
         self._queue = queue
         self._options = options
         self._position: int | None = None  # read so far; None: to be looked up
+        self._rows = _PAGE_ROWS
 
     def go_back(self) -> None:
         """Begins again where the database says."""
@@ -116,12 +119,16 @@ class _Reader:
             return False
         begin = max(registered.handed_to, min(each.since for each in registered.webhooks if each.is_active))
         position = begin if self._position is None else max(begin, self._position)
-        page = self._queue.events(position, limit=_PAGE_ROWS, wait_ms=_LOOK_MS)
+        page = self._queue.events(position, limit=self._rows, wait_ms=_LOOK_MS)
         if page.has_gap:
             log.warning("webhooks are behind the log: some events are not told", extra={"position": position})
         # Looked at again: who was registered before an event happened is told of it.
         registered = self._queue.registered()
         deliveries = self._deliveries(page, registered.webhooks)
+        if len(deliveries) > _DELIVERIES_MAX and self._rows > 1:
+            self._rows = 1
+            return True
+        self._rows = min(2 * self._rows, _PAGE_ROWS)
         is_known = not deliveries and page.position - registered.handed_to < _BEHIND_MAX
         if is_known or self._hand_over(registered.handed_to, position, page.position, deliveries):
             self._position = page.position

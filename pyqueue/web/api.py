@@ -137,12 +137,10 @@ class Api:
 
 def _require_place(grant: Grant, plan: Plan[Any]) -> None:
     """Whoever may reach some queues only must say which one is meant, and it must be one of them."""
-    if grant.queues is None or plan.jobs:
-        return
-    if plan.queue is None:
-        raise Refusal("FORBIDDEN", f"token {grant.name!r} reaches some queues only, and this request names none.")
-    if plan.queue not in grant.queues:
+    if plan.queue is not None and not plan.jobs and not grant.reaches(plan.queue):
         raise Refusal("FORBIDDEN", f"token {grant.name!r} does not reach the queue {plan.queue[:80]!r}.")
+    if grant.queues is not None and plan.queue is None and not plan.jobs:
+        raise Refusal("FORBIDDEN", f"token {grant.name!r} reaches some queues only, and this request names none.")
 
 
 def _accident(request: Request) -> Reply:

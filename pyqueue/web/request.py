@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from pyqueue.core.webhook import QUEUE as DELIVERIES
 from pyqueue.web.twins import Call
 
 Q = TypeVar("Q")
@@ -39,7 +40,9 @@ class Grant(Struct, frozen=True):
         return role in self.roles or Role.ADMIN in self.roles
 
     def reaches(self, queue: str) -> bool:
-        return self.queues is None or queue in self.queues
+        """Whether it may be about the queue; what a server signs and sends is for `admin` alone."""
+        is_in_scope = self.queues is None or queue in self.queues
+        return is_in_scope and (queue != DELIVERIES or self.allows(Role.ADMIN))
 
 
 # For a server without tokens, and for those who have checked by other means.

@@ -17,6 +17,7 @@ import pytest
 
 from pyqueue import PyQueue
 from pyqueue.core import webhook
+from pyqueue.server.tokens import digest
 from pyqueue.web.stream import ALL_EVENTS, WIRE_EVENTS
 from tests.server.process import Client, Server, serving
 from tests.server.receiver import Delivery, Receiver, receiving
@@ -275,6 +276,37 @@ def test_13_b4_webhooks_and_deliveries_survive_a_kill_and_nothing_is_told_twice_
     ids = [each.headers["webhook-id"] for each in told]
     assert len(set(ids)) == 21
     assert {each.json["data"]["job_id"] for each in told} == {job_id, *later}
+
+
+def test_13_only_an_admin_reaches_webhooks_and_what_is_signed(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    tokens = {"pusher": ["push", "work", "read"], "boss": ["admin"]}
+    config.write_text(
+        "".join(
+            f"[[auth.tokens]]\nname = '{name}'\nsha256 = '{digest(name * 4)}'\nroles = {roles}\n"
+            for name, roles in tokens.items()
+        )
+    )
+    with serving(tmp_path / "jobs.db", "--config", str(config), **ON) as running:
+        pusher, boss = running.client("pusher" * 4), running.client("boss" * 4)
+        forged = {"name": "deliver", "data": {"webhook_id": "w", "event": "job.completed"}}
+
+        assert pusher.get("/webhooks").status == 403
+        assert pusher.post(f"/queues/{webhook.QUEUE}/jobs", forged).status == 403
+        assert pusher.get(f"/queues/{webhook.QUEUE}/jobs").status == 403
+        assert pusher.post("/queues/q/jobs", forged).status == 201
+        assert boss.get("/webhooks").status == 200
+
+
+def test_13_large_batches_are_told_in_parts(server: Server, client: Client, receiver: Receiver, q: str) -> None:
+    register(client, receiver.url(), queues=[q], events=["job.pushed"])
+    with PyQueue(server.path) as queue:
+        before = queue.stats(webhook.QUEUE).total
+        for _ in range(3):
+            queue.push_many(q, [{"name": "n"}] * 1_000)
+
+        eventually(lambda: queue.stats(webhook.QUEUE).total - before == 3_000, what="all to be handed over")
+        queue.purge(webhook.QUEUE)
 
 
 def test_13_deliveries_are_counted(client: Client, receiver: Receiver, q: str) -> None:
