@@ -36,7 +36,7 @@ class Shop:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs Python in the project, and gives what it said once it has ended well."""
         done = subprocess.run(
-            [sys.executable, *arguments], env=self._environment, capture_output=True, text=True, timeout=90, check=False
+            [sys.executable, *arguments], env=self._environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done

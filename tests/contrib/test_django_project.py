@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pyqueue import PyQueue
-from pyqueue.core.store import migrations
+from pyqueue.core.store.models import MODELS, MetaRow
 from tests import servers
 from tests.contrib.django_shop import Shop, shop_on
 
@@ -27,6 +27,12 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
 
 def test_the_shop_finds_its_queue_as_it_expects(shop: Shop) -> None:
     done = shop.manage("test", "shop", "--pattern", "scenarios.py", "--timing")
+
+    assert "OK" in done.stderr
+
+
+def test_the_backend_keeps_the_contract_of_django_tasks(shop: Shop) -> None:
+    done = shop.manage("test", "shop", "--pattern", "scenarios_of_tasks.py")
 
     assert "OK" in done.stderr
 
@@ -55,13 +61,19 @@ def test_migrate_accepts_what_the_engine_has_made(shop: Shop) -> None:
     assert shop.code(f"from pyqueue.contrib.django import queue; print(queue.get_job({pushed!r}).state)") == "waiting\n"
 
 
-def test_the_migrations_of_django_are_those_of_the_engine() -> None:
-    folder = Path(migrations.__file__).parents[2] / "contrib" / "django" / "migrations"
-    steps = [
-        int(found[1]) for file in folder.glob("0*.py") if (found := re.search(r"RunSteps\((\d+)\)", file.read_text()))
-    ]
+def test_each_table_of_the_engine_has_a_model_with_its_columns(shop: Shop) -> None:
+    said = shop.code(
+        "import json; from django.apps import apps\n"
+        "def columns(model): return [field for field in model._meta.local_concrete_fields if field.name != 'pk']\n"
+        "print(json.dumps({model._meta.db_table: {field.column: field.null for field in columns(model)}"
+        " for model in apps.get_app_config('pyqueue').get_models()}))"
+    )
 
-    assert max(steps) == len(migrations.STEPS), "a step of the engine has no migration: add 000N_….py with RunSteps(N)"
+    assert json.loads(said) == {
+        model._meta.table_name: {field.column_name: field.null for field in model._meta.sorted_fields}
+        for model in MODELS
+        if model is not MetaRow
+    }
 
 
 def test_without_tables_a_push_says_what_to_run(shop: Shop) -> None:

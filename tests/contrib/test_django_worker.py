@@ -101,6 +101,17 @@ def test_tasks_of_all_kinds_run_in_a_burst(shop: Shop) -> None:
     assert "tasks   greet, report, send-receipt, take-time" in said
 
 
+def test_tasks_of_django_run_in_a_worker_that_has_not_imported_them(shop: Shop) -> None:
+    shop.code("from shop.later import aadd, add\nadd.using(queue_name='default').enqueue(1, 2)\naadd.enqueue(3, 4)")
+
+    shop.manage("rqworker", "default", "--burst")
+
+    said = shop.code(
+        "from pyqueue.contrib.django import queue; print(sorted(j.result for j in queue.list_jobs().jobs))"
+    )
+    assert said == "[3, 7]\n"
+
+
 def test_the_commands_of_pyqueue_work_on_the_database_of_the_project(shop: Shop) -> None:
     pushed = shop.code("from shop.tasks import send_receipt; print(send_receipt.push(1))").strip()
 

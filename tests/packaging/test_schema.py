@@ -87,3 +87,14 @@ def test_a_database_is_migrated_once_and_knows_its_version(path: Path) -> None:
     connection.close()
     assert meta["schema_version"] == len(migrations.STEPS)
     assert 0 <= meta["salt"] < 1 << 53
+
+
+def test_the_migrations_for_django_are_those_of_the_engine() -> None:
+    folder = Path(migrations.__file__).parents[2] / "contrib" / "django" / "migrations"
+    files = sorted(folder.glob("0*.py"))
+    steps = [int(found[1]) for file in files if (found := re.search(r"RunSteps\((\d+)\)", file.read_text()))]
+
+    assert max(steps) == len(migrations.STEPS), (
+        "Django's users would be without the last steps: change pyqueue/contrib/django/models.py, run makemigrations, "
+        f"and put its operations behind RunSteps({len(migrations.STEPS)}), as in {files[-1].name}"
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Any, cast
 
+from django.apps import apps
 from django.utils.functional import SimpleLazyObject, empty
 
 from pyqueue.contrib.django.configuration import configuration
 from pyqueue.core.queue import PyQueue
 from pyqueue.core.tasks.registry import Tasks
-from pyqueue.core.tasks.task import TaskQueue
+from pyqueue.core.tasks.task import AnyTask, TaskQueue
 
 _making = threading.Lock()
 _made: list[PyQueue] = []
@@ -19,9 +22,36 @@ _made: list[PyQueue] = []
 class ProjectTasks(Tasks):
     """The tasks of the project. They push to its queue, which need not be there yet when they are defined."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._other_queues: dict[str, None] = {}
+
     @property
     def queue(self) -> TaskQueue:
         return current()
+
+    @property
+    def queues(self) -> list[str]:
+        """Those of our tasks, and those that tasks of `django.tasks` may be put into."""
+        return list(dict.fromkeys([*super().queues, *self._other_queues]))
+
+    def know(self, task: AnyTask, queues: Iterable[str]) -> None:
+        """Takes a task of `django.tasks`, which may be put into any of the queues. The first of a name stays."""
+        self._other_queues.update(dict.fromkeys(queues))
+        if task.name not in self._tasks:
+            self._add(task, ())
+
+    def find(self, name: str) -> AnyTask | None:
+        """A task of `django.tasks` has the path of its function for a name, and need not be in a `tasks.py`."""
+        found = super().find(name)
+        module = name.rpartition(".")[0]
+        if found is not None or not module or apps.get_containing_app_config(module) is None:
+            return found
+        try:
+            import_module(module)
+        except ModuleNotFoundError:
+            return None
+        return super().find(name)
 
 
 tasks = ProjectTasks()

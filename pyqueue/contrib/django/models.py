@@ -7,56 +7,18 @@ Django empties the tables of managed models between tests. `pyqueue_meta`, with 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, NoReturn, cast
+from typing import Final
 
 from django.db import models
 
 from pyqueue.contrib.django.fields import JsonTextField, MomentField, StoredJsonField
 from pyqueue.contrib.django.handle import current
+from pyqueue.contrib.django.stored import Stored
 from pyqueue.core import ids
 from pyqueue.core.clock import to_datetime
-from pyqueue.core.errors import InvalidState
 from pyqueue.core.states import STATES
 
 _CHOICES: Final = [(state.code, state.value) for state in STATES]
-
-
-class StoredSet(models.QuerySet):  # type: ignore[misc]  # Django comes without types
-    """Rows that are only read."""
-
-    def by_job_id(self, *job_ids: str) -> StoredSet:
-        """The jobs with these ids. Raises ValidationError: one is no id."""
-        keys = map(current().key_or_id, job_ids)
-        return cast(StoredSet, self.filter(id__in=[key for key in keys if isinstance(key, int)]))
-
-    def create(self, *_: Any, **__: Any) -> NoReturn:
-        _refuse()
-
-    bulk_create = bulk_update = get_or_create = update_or_create = update = delete = create
-
-
-class Stored(models.Model):  # type: ignore[misc]
-    """What the engine has written."""
-
-    objects = StoredSet.as_manager()
-
-    class Meta:
-        abstract = True
-
-    def save(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused."""
-        _refuse()
-
-    def delete(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused."""
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise InvalidState(
-        "the tables of pyqueue are written by its engine, which keeps counts, the log and the wake-ups in step; "
-        "expected a call such as queue.push, queue.retry, queue.cancel or queue.delete."
-    )
 
 
 class Job(Stored):
@@ -295,7 +257,7 @@ class Event(Stored):
 
 
 class Worker(Stored):
-    """A worker, as it said at its last beat; `queues` and `tasks` are lists of names as JSON."""
+    """A worker, as it said at its last beat; `queues` and `tasks` are lists of names."""
 
     id = models.TextField(primary_key=True)
     name = models.TextField(null=True)
@@ -361,3 +323,36 @@ class ScheduleRun(Stored):
 
     class Meta:
         db_table = "pyqueue_schedule_run"
+
+
+class Total(Stored):
+    """How many jobs of a queue an event has ever brought into a state; -1 is out of the database."""
+
+    pk = models.CompositePrimaryKey("queue", "event", "state")
+    queue = models.TextField()
+    event = models.TextField()
+    state = models.IntegerField()
+    jobs = models.BigIntegerField()
+    counted_at = MomentField()
+
+    class Meta:
+        db_table = "pyqueue_total"
+
+
+class Webhook(Stored):
+    """Who is told of what happens; `events` and `queues` are lists of names."""
+
+    id = models.TextField(primary_key=True)
+    url = models.TextField()
+    events = JsonTextField()
+    queues = JsonTextField()
+    secret = models.TextField(null=True)
+    is_active = models.IntegerField()
+    since = models.BigIntegerField()
+    failures = models.BigIntegerField()
+    last_error = models.TextField(null=True)
+    created_at = MomentField()
+    updated_at = MomentField()
+
+    class Meta:
+        db_table = "pyqueue_webhook"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import close_old_connections, connections, reset_queries
 
 from pyqueue.contrib.django.configuration import Configuration
@@ -23,6 +23,7 @@ from pyqueue.core.store.hosted import Hosted
 from pyqueue.core.store.store import Store
 from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.tasks.running import TaskHandler
+from pyqueue.core.worker.drain import DrainReport
 from pyqueue.core.worker.options import WorkerOptions
 from pyqueue.core.worker.run import EitherHandler, Handler, Mode
 from pyqueue.core.worker.worker import Worker
@@ -75,6 +76,20 @@ class DjangoQueue(ProjectQueue):
         """The database as it is now: tests put another one in its place."""
         return self._host.url()
 
+    async def adrain(
+        self,
+        queues: str | Sequence[str] | None = None,
+        handler: Callable[[Job], Any] | None = None,
+        *,
+        moves_clock: bool = True,
+        raises: bool = False,
+    ) -> DrainReport:
+        """`drain` on the thread that has Django's connection."""
+        return await sync_to_async(self.drain)(queues, handler, moves_clock=moves_clock, raises=raises)
+
+    def _task_handler(self) -> TaskHandler:
+        return HereHandler(self.tasks, self)
+
     def _runtime_on(self, store: Store) -> Runtime:
         return DjangoRuntime(store, self._host, sender=self)
 
@@ -105,6 +120,24 @@ class WorkerSide(PyQueue):
         """What the project would run, with its connections opened and closed around each job."""
         inner = self._project.runs(handler)
         return LikeRequests(inner) if isinstance(inner, TaskHandler) else _like_request(inner)
+
+
+class HereHandler(TaskHandler):
+    """Runs async tasks too from the calling thread, so that what they do by `sync_to_async` is on its connection."""
+
+    def is_async(self, job: Job) -> bool:
+        return False
+
+    def run(self, job: Job) -> Any:
+        if not super().is_async(job):
+            return super().run(job)
+
+        async def within() -> Any:
+            # A handler of its own: the context that jobs are run in must be that of this call, in which asgiref
+            # keeps the thread that waits for it.
+            return await TaskHandler(self._tasks, self._queue).arun(job)
+
+        return async_to_sync(within)()
 
 
 class LikeRequests:

@@ -106,6 +106,10 @@ class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
             return TaskHandler(self.tasks, self)
         return self._surrounded(handler)
 
+    def _task_handler(self) -> TaskHandler:
+        """What a drain runs: for handles that have to run tasks in another way."""
+        return TaskHandler(self.tasks, self)
+
     def _surrounded(self, handler: Callable[[Job], Any]) -> Callable[[Job], Any]:
         if not callable(handler):
             raise ValidationError(f"handler {validate.shown(handler)}; expected a function that takes a Job.")
@@ -201,7 +205,7 @@ class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
         clock = self._clock
         return Drain(
             self,
-            TaskHandler(self.tasks, self) if handler is None else OneForAll(self._surrounded(handler)),
+            self._task_handler() if handler is None else OneForAll(self._surrounded(handler)),
             names=names,
             next_moment_us=lambda known: self._runtime.read(lambda tx: waiting.next_moment_us(tx, known)),
             clock=clock if moves_clock and isinstance(clock, MovableClock) else None,

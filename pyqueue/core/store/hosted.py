@@ -22,10 +22,11 @@ R = TypeVar("R")
 # Writes nothing, but takes the write lock: a transaction that reads first and writes later is refused at once when
 # another has written in between, whatever its busy timeout.
 _TAKE_WRITE_LOCK: Final = "UPDATE pyqueue_meta SET value = value WHERE key = ''"
-# Where all rows were deleted, on SQLite positions begin anew: what was counted must do so too.
+# Where all rows were deleted, on SQLite positions begin anew: what was counted and handed on must do so too.
 _COUNT_ANEW: Final = """
     UPDATE pyqueue_meta SET value = 0
-    WHERE key = 'counted_to' AND NOT EXISTS (SELECT 1 FROM pyqueue_event) AND NOT EXISTS (SELECT 1 FROM pyqueue_count)
+    WHERE key IN ('counted_to', 'webhooks_to')
+          AND NOT EXISTS (SELECT 1 FROM pyqueue_event) AND NOT EXISTS (SELECT 1 FROM pyqueue_count)
 """
 _OUR_TABLE: Final = "pyqueue_"
 _IS_MISSING: Final = ("no such table", "does not exist")
