@@ -15,6 +15,7 @@ from pyqueue.cli.queues import pause, purge, resume, status
 from pyqueue.cli.schedules import schedules
 from pyqueue.cli.serve import serve, token
 from pyqueue.cli.storages import copy, migrate
+from pyqueue.cli.webhooks import webhooks
 from pyqueue.cli.worker import worker
 from pyqueue.cli.workers import workers
 
@@ -43,6 +44,7 @@ for command in (
     resume,
     limits,
     schedules,
+    webhooks,
     *STORAGES,
 ):
     main.add_command(command)

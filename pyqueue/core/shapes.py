@@ -17,6 +17,7 @@ from pyqueue.core.presence import WorkerInfo
 from pyqueue.core.quota import QueueBreaker, QueueLimit
 from pyqueue.core.schedule import Schedule, ScheduleRun
 from pyqueue.core.states import ACTIVE, STATES
+from pyqueue.core.webhook import Webhook
 
 _encode: Final = msgspec.json.encode
 _BACKOFFS: Final = tuple(backoff.value for backoff in BACKOFFS)
@@ -257,3 +258,19 @@ def moment_us_text(us: int) -> str:
 @lru_cache(maxsize=256)
 def _second_text(second: int) -> str:
     return to_datetime(second * 1_000_000).isoformat()[:19]
+
+
+def webhook_object(found: Webhook) -> dict[str, Any]:
+    """A webhook, without its secret."""
+    return {
+        "id": found.id,
+        "url": found.url,
+        "events": found.events,
+        "queues": found.queues,
+        "active": found.is_active,
+        "created_at": moment_text(found.created_at),
+        "updated_at": moment_text(found.updated_at),
+        "has_secret": found.secret is not None,
+        "failures": found.failures,
+        "last_error": found.last_error,
+    }

@@ -34,6 +34,7 @@ from pyqueue.core.shapes import (
     queue_object,
     schedule_object,
     schedule_run_object,
+    webhook_object,
     worker_object,
 )
 from pyqueue.core.states import JobState
@@ -205,19 +206,3 @@ def one_webhook(found: Webhook) -> bytes:
 
 def webhooks(found: Sequence[Webhook]) -> bytes:
     return _encode({"ok": True, "webhooks": list(map(webhook_object, found))})
-
-
-def webhook_object(found: Webhook) -> dict[str, Any]:
-    """A webhook, without its secret."""
-    return {
-        "id": found.id,
-        "url": found.url,
-        "events": found.events,
-        "queues": found.queues,
-        "active": found.is_active,
-        "created_at": moment_text(found.created_at),
-        "updated_at": moment_text(found.updated_at),
-        "has_secret": found.secret is not None,
-        "failures": found.failures,
-        "last_error": found.last_error,
-    }
