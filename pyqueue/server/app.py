@@ -37,6 +37,8 @@ _SECURITY: Final = (
 _BODY_SECONDS: Final = 60.0
 _DRAINED_BYTES_MAX: Final = 16 * 1_048_576
 _REQUEST_ID_LENGTH_MAX: Final = 128
+# The mark, in the scope of a request, of one that may have waited for jobs.
+_WAITED: Final = "pyqueue.waited"
 
 
 class App:
@@ -92,7 +94,7 @@ class App:
         await _send_reply(send, reply, extra, with_body=scope["method"] != "HEAD")
         seconds = time.perf_counter() - began
         if scope["method"] != "OPTIONS":
-            self.measures.answered(scope["method"], reply.status, seconds)
+            self.measures.answered(scope["method"], reply.status, None if scope.get(_WAITED) else seconds)
         if log.isEnabledFor(logging.DEBUG) or reply.status >= 500:
             _log_request(scope["method"], path, reply.status, request_id, seconds)
 
@@ -135,11 +137,12 @@ class App:
         ready = self._api.plan(request)
         if isinstance(ready, Reply):
             return ready
-        return await self._carry_out(ready, receive)
+        return await self._carry_out(ready, scope, receive)
 
-    async def _carry_out(self, ready: Ready, receive: Receive) -> Reply | None:
+    async def _carry_out(self, ready: Ready, scope: Scope, receive: Receive) -> Reply | None:
         """Does what was asked for, with a look at the clock."""
         if ready.plan.waits:
+            scope[_WAITED] = True
             return await self._waited(ready, receive)
         began = time.perf_counter()
         try:

@@ -92,7 +92,9 @@ _REFUSED: Final = Metric("pyqueue_rate_limit_rejected_total", "counter", ("queue
 _REQUESTS: Final = Metric(
     "pyqueue_http_requests_total", "counter", ("method", "status_class"), "requests answered; not preflights"
 )
-_REQUEST: Final = Metric("pyqueue_http_request_duration_seconds", "histogram", ("method",), "until the reply is sent")
+_REQUEST: Final = Metric(
+    "pyqueue_http_request_duration_seconds", "histogram", ("method",), "until the reply is sent; not long polls"
+)
 _OPERATIONS: Final = {
     name: Metric(f"pyqueue_{name}_duration_seconds", "histogram", ("transport",), meaning)
     for name, meaning in (

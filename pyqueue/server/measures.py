@@ -55,19 +55,21 @@ class Measures:
         self.rate_limited: Counter[str] = Counter()  # by queue: only queues with a limit get here
         self.gauges: dict[str, Callable[[], float | None]] = {}  # read when somebody asks; None is "not known"
 
-    def answered(self, method: str, status: int, seconds: float) -> None:
-        """A request over HTTP was."""
+    def answered(self, method: str, status: int, seconds: float | None) -> None:
+        """A request over HTTP was; `seconds` None: a long poll, whose time is a measure of nothing."""
         method = method if method in _METHODS else "other"
         self.requests[method, f"{status // 100}xx" if 200 <= status < 600 else "other"] += 1
+        if seconds is None:
+            return
         histogram = self.request_durations.get(method)
         if histogram is None:
             histogram = self.request_durations[method] = Histogram()
         histogram.observe(seconds)
 
     def carried_out(self, plan: Plan[Any], seconds: float) -> None:
-        """What a request over HTTP asked for was done. A long poll is no measure of anything."""
+        """What a request over HTTP asked for was done."""
         name = _CALLS.get(plan.call.method)
-        if name is not None and not plan.waits:
+        if name is not None:
             self._took(name, "http", seconds)
 
     def refused(self, queue: str | None) -> None:

@@ -97,3 +97,38 @@ def test_a_schedule_is_counted_by_its_name(queue: PyQueue, clock: FakeClock) -> 
     queue.housekeep()
 
     assert queue.figures().fired == {"s": 1}
+
+
+_STEPS = st.lists(
+    st.sampled_from(["push", "push_passing", "ack", "fail", "release", "cancel", "retry", "delete", "purge", "forget"]),
+    max_size=25,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=_STEPS)
+def test_what_came_less_what_went_is_what_is_there(queue: PyQueue, steps: list[str]) -> None:
+    for step in steps:
+        _take(queue, step)
+
+    totals = queue.figures().totals
+    came = sum(each.jobs for each in totals if each.event is Event.PUSH)
+    went = sum(each.jobs for each in totals if each.state is None)
+    assert came - went == queue.stats("q").total
+
+
+def _take(queue: PyQueue, step: str) -> None:
+    """A step in the life of some job of the queue, if there is one for it."""
+    if step.startswith("push"):
+        queue.push("q", "n", max_attempts=1, remove_on_complete=step == "push_passing")
+    elif step == "forget":
+        queue._runtime.write(ForgetEvents(1, 0, 50))
+    elif step == "purge":
+        queue.purge("q")
+    elif step in ("ack", "fail", "release"):
+        for job in queue.pull("q"):
+            getattr(queue, step)(job, *(["x"] if step == "fail" else []))
+    else:
+        state = {"cancel": JobState.WAITING, "retry": JobState.DLQ, "delete": JobState.CANCELLED}[step]
+        for job in queue.list_jobs(queue="q", state=state, limit=1).jobs:
+            getattr(queue, step)(job)

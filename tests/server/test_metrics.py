@@ -107,6 +107,16 @@ def test_14_b45_durations_are_histograms_with_buckets_and_batches_are_timed(clie
     assert of(found, "http_requests_total", method="POST", status_class="2xx")
 
 
+def test_14_a_long_poll_is_counted_and_not_timed(tmp_path: Path) -> None:
+    with serving(tmp_path / "jobs.db") as server:
+        server.client().pull("q", "?wait_ms=50")
+        found = scrape(server.client())
+
+    assert of(found, "http_requests_total", method="GET", status_class="2xx") == 1
+    assert of(found, "http_request_duration_seconds_count", method="GET") is None
+    assert of(found, "pull_duration_seconds_count", transport="http") is None
+
+
 def test_14_what_a_push_limit_refuses_is_counted_by_queue(server: Server, client: Client, q: str) -> None:
     with PyQueue(server.path) as queue:
         queue.set_push_limit(q, rate=1, per_ms=3_600_000)
