@@ -37,6 +37,12 @@ def test_the_backend_keeps_the_contract_of_django_tasks(shop: Shop) -> None:
     assert "OK" in done.stderr
 
 
+def test_the_admin_shows_jobs_and_acts_on_them(shop: Shop) -> None:
+    done = shop.manage("test", "shop", "--pattern", "scenarios_of_admin.py")
+
+    assert "OK" in done.stderr
+
+
 def test_migrate_makes_what_the_engine_makes(shop: Shop, tmp_path: Path) -> None:
     shop.manage("migrate", "--verbosity", "0", "--run-syncdb")
 

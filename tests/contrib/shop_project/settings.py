@@ -9,7 +9,28 @@ from typing import Any
 SECRET_KEY = "of no use to anybody"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "pyqueue.contrib.django", "shop"]
+DJANGO = ("admin", "auth", "contenttypes", "sessions", "messages")
+INSTALLED_APPS = [*(f"django.contrib.{name}" for name in DJANGO), "pyqueue.contrib.django", "shop"]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "shop.urls"
+STATIC_URL = "static/"
 DATABASES: dict[str, dict[str, Any]] = {"default": json.loads(os.environ["SHOP_DATABASE"])}
 PYQUEUE: dict[str, Any] = json.loads(os.environ.get("SHOP_PYQUEUE", "{}"))
 TASKS = {"default": {"BACKEND": "pyqueue.contrib.django.tasks.PyQueueBackend", "QUEUES": []}}
