@@ -18,6 +18,7 @@ from pyqueue.core.quota import EACH_KEY
 from pyqueue.core.states import ACTIVE, CODES, STATES, JobState
 from pyqueue.core.uniqueness import REPLACING, Unique, UniqueMode, states_that_count
 from pyqueue.core.validate import boolean, integer, shown, text, texts
+from pyqueue.core.webhook import QUEUE as DELIVERIES
 
 _encode: Final = msgspec.json.encode
 
@@ -238,6 +239,8 @@ def follow_ups_in(metadata_json: str) -> tuple[FollowUp, ...]:
 def _follow_up(entry: object) -> FollowUp:
     if not isinstance(entry, dict) or not entry.keys() >= {"queue", "name"}:
         raise ValidationError(f"metadata.follow_ups has {shown(entry)}; expected an object with a queue and a name.")
+    if entry["queue"] == DELIVERIES:  # What is there is signed and sent, and not everyone who may push may do that.
+        raise ValidationError(f"metadata.follow_ups names the queue {DELIVERIES!r}; expected one of your own.")
     validate.known_keys(entry, FollowUp._fields, "key of metadata.follow_ups")
     options, flow_id = entry.get("options"), entry.get("flow_id")
     if not isinstance(options, dict | None):

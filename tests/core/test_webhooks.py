@@ -72,3 +72,8 @@ def test_what_does_not_fit_is_refused(queue: PyQueue) -> None:
     with pytest.raises(ValidationError, match="job_vanished"):
         queue.create_webhook("http://example.com", events=["job.vanished"])
     assert queue.list_webhooks() == []
+
+
+def test_no_follow_up_gets_among_the_deliveries(queue: PyQueue) -> None:
+    with pytest.raises(ValidationError, match="one of your own"):
+        queue.push("q", "n", metadata={"follow_ups": [{"queue": QUEUE, "name": "deliver"}]})

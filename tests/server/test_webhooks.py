@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 import signal
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -296,6 +298,16 @@ def test_13_only_an_admin_reaches_webhooks_and_what_is_signed(tmp_path: Path) ->
         assert pusher.get(f"/queues/{webhook.QUEUE}/jobs").status == 403
         assert pusher.post("/queues/q/jobs", forged).status == 201
         assert boss.get("/webhooks").status == 200
+        port = next(int(line.rpartition(":")[2]) for line in running.log if line.startswith("tcp on"))
+        with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rwb") as lines:
+            for command in (
+                {"cmd": "auth", "token": "pusher" * 4},
+                {"cmd": "push", "queue": webhook.QUEUE, **forged},
+                {"cmd": "push", "queue": "q", **forged},
+            ):
+                lines.write(json.dumps(command).encode() + b"\n")
+            lines.flush()
+            assert [json.loads(lines.readline())["ok"] for _ in range(3)] == [True, False, True]
 
 
 def test_13_large_batches_are_told_in_parts(server: Server, client: Client, receiver: Receiver, q: str) -> None:
