@@ -76,7 +76,7 @@ def test_a_job_whose_worker_is_killed_is_finished_by_another(shop: Shop) -> None
     first = shop.start("rqworker", "slow", "--lease-ms", "1000")
     pushed = shop.code(
         "from shop.models import Order\nfrom shop.tasks import take_time\n"
-        "print(take_time.push(Order.objects.create(email='a@shop').pk, 3.0))"
+        "print(take_time.push(Order.objects.create(email='a@shop').pk, 1.5))"
     ).strip()
     with PyQueue(shop.url) as queue:
         eventually(lambda: queue.get_job(pushed).state is JobState.ACTIVE, seconds=30, what="the first run")

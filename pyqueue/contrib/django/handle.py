@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, cast
 
@@ -70,6 +71,18 @@ def current() -> PyQueue:
 
             _made.append(queue_of(configuration(), tasks))
         return _made[0]
+
+
+@contextmanager
+def replaced_by(other: PyQueue) -> Iterator[None]:
+    """Within the block another handle takes the place of the project's. For tests."""
+    before, _made[:] = _made[:], [other]
+    _lazy._wrapped = empty
+    try:
+        yield
+    finally:
+        _made[:] = before
+        _lazy._wrapped = empty
 
 
 def forget(*, setting: str, **_: Any) -> None:

@@ -18,6 +18,7 @@ from shop.tasks import greet, report, send_receipt  # type: ignore[import-not-fo
 from pyqueue import JobState
 from pyqueue.contrib.django import queue
 from pyqueue.contrib.django.models import Job, Queue
+from pyqueue.contrib.django.testing import moving_clock
 from pyqueue.core.errors import DuplicateKey, InvalidState, JobNotFound, ValidationError
 
 
@@ -103,6 +104,21 @@ class TransactionsOfTheShop(TransactionTestCase):  # type: ignore[misc]  # Djang
         self.assertEqual(queue.stats("default").waiting, 1)
 
 
+class RequestsOfTheShop(TransactionTestCase):  # type: ignore[misc]
+    """`ATOMIC_REQUESTS`."""
+
+    def setUp(self) -> None:
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+        self.addCleanup(connection.settings_dict.update, ATOMIC_REQUESTS=False)
+
+    def test_a_request_that_fails_takes_its_pushes_back(self) -> None:
+        self.assertEqual(self.client.get("/order/").status_code, 200)
+        self.client.raise_request_exception = False
+        self.assertEqual(self.client.get("/order/?fails=1").status_code, 500)
+
+        self.assertEqual((Order.objects.count(), queue.stats("default").waiting), (1, 1))
+
+
 class TestsOfTheShop(TestCase):  # type: ignore[misc]
     """What tests of applications do."""
 
@@ -125,6 +141,17 @@ class TestsOfTheShop(TestCase):  # type: ignore[misc]
         queue.drain("reports", raises=True)
 
         self.assertEqual(queue.get_job(pushed).progress, 50)
+
+    def test_delays_and_retries_are_run_by_moving_the_clock(self) -> None:
+        with moving_clock():
+            retried = send_receipt.options(max_attempts=3).push(self.order.pk + 1)
+            delayed = send_receipt.options(delay_ms=3_600_000).push(self.order.pk)
+
+            done = queue.drain()
+
+            self.assertEqual((done.failed, done.completed), (3, 2))
+            self.assertEqual(queue.get_job(retried).state, JobState.DLQ)
+            self.assertEqual(queue.get_job(delayed).state, JobState.COMPLETED)
 
     def test_an_order_is_no_argument_and_its_key_is_advised(self) -> None:
         with self.assertRaisesRegex(ValidationError, "pass its primary key"):

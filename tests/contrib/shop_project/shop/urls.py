@@ -1,8 +1,24 @@
-"""The pages of the shop: those of the admin."""
+"""The pages of the shop: those of the admin, and one that takes an order."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from pyqueue.contrib.django import queue
+
+
+def order(request: HttpRequest) -> Any:
+    """Takes an order, and may fail after it."""
+    from shop.models import Order  # type: ignore[import-not-found]  # of the project, when it runs
+
+    queue.push("default", "send-receipt", {"order_id": Order.objects.create(email="a@shop").pk})
+    if "fails" in request.GET:
+        raise LookupError("nothing left")
+    return HttpResponse("thank you")
+
+
+urlpatterns = [path("admin/", admin.site.urls), path("order/", order)]
