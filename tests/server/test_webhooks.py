@@ -61,7 +61,7 @@ def register(client: Client, url: str, **body: Any) -> Any:
 
 
 def deliveries(receiver: Receiver, q: str, number: int) -> list[Delivery]:
-    eventually(lambda: len(receiver.of(q)) >= number, what=f"{number} deliveries")
+    eventually(lambda: len(receiver.of(q)) >= number, seconds=30, what=f"{number} deliveries")
     return receiver.of(q)
 
 
@@ -317,7 +317,7 @@ def test_13_large_batches_are_told_in_parts(server: Server, client: Client, rece
         for _ in range(3):
             queue.push_many(q, [{"name": "n"}] * 1_000)
 
-        eventually(lambda: queue.stats(webhook.QUEUE).total - before == 3_000, what="all to be handed over")
+        eventually(lambda: queue.stats(webhook.QUEUE).total - before == 3_000, seconds=30, what="all to be handed over")
         queue.purge(webhook.QUEUE)
 
 
