@@ -57,6 +57,10 @@ def test_migrate_makes_what_the_engine_makes(shop: Shop, tmp_path: Path) -> None
             assert _postgres_schema(shop.url, "public") == _postgres_schema(address, schema)
 
 
+def test_other_apps_are_migrated_without_our_tables(shop: Shop) -> None:
+    shop.manage("migrate", "auth", "--verbosity", "0")
+
+
 def test_migrate_accepts_what_the_engine_has_made(shop: Shop) -> None:
     made = shop.code("from pyqueue.contrib.django import queue; print(queue.worker_url())").strip()
     with PyQueue(made) as queue:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.store import effects, migrations
@@ -90,11 +90,11 @@ class Hosted:
         try:
             return query(self._transaction(salt))
         except Exception as error:
-            raise self._translated(error) from error
+            self._raise(error)
 
     def count_anew(self) -> None:
-        """To be called after all tables of the host were emptied."""
-        self._guarded(lambda: self._host.execute_sql(_COUNT_ANEW))
+        """To be called after all tables of the host were emptied. They need not be there."""
+        self._guarded(lambda: migrations.version_of(self._host) and self._host.execute_sql(_COUNT_ANEW))
 
     def require_known(self) -> None:
         """Raises SchemaTooNew: the tables are of a later version than this one."""
@@ -121,10 +121,16 @@ class Hosted:
             with self._host.atomic():
                 return run()
         except Exception as error:
-            raise self._translated(error) from error
+            self._raise(error)
+
+    def _raise(self, error: Exception) -> NoReturn:
+        """Raises the error, or the one of ours that tells what it means."""
+        translated = self._translated(error)
+        if translated is error:
+            raise error
+        raise translated from error
 
     def _translated(self, error: Exception) -> Exception:
-        """The error of ours that tells what the host's error means."""
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         translated = self._store.translated(cause)
         if translated is cause:

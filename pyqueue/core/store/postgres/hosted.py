@@ -46,5 +46,5 @@ class HostedPostgres(Hosted):
                 # A unique key that another has taken meanwhile: this time it is seen, and refused by its name.
                 if attempt < _TRIES and is_collision(error.__cause__ or error):
                     continue
-                raise self._translated(error) from error
+                self._raise(error)
         raise AssertionError

@@ -58,8 +58,9 @@ class TransactionsOfTheShop(TransactionTestCase):  # type: ignore[misc]  # Djang
     def test_a_refused_push_leaves_the_transaction_usable(self) -> None:
         with transaction.atomic():
             queue.push("default", "send-receipt", {"order_id": 1}, unique_key="k")
-            with self.assertRaises(DuplicateKey):
+            with self.assertRaises(DuplicateKey) as refused:
                 queue.push("default", "send-receipt", {"order_id": 1}, unique_key="k")
+            self.assertIsNot(refused.exception.__cause__, refused.exception)
             Order.objects.create(email="a@shop")
 
         self.assertEqual(Order.objects.count(), 1)
