@@ -82,6 +82,7 @@ def test_many_processes_share_one_file_without_a_locked_error(path: Path) -> Non
     _run_all(path, processes=4, seconds=3)
 
 
+@pytest.mark.sqlite("the file lock")
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("processes", [4, 8])
