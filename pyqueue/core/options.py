@@ -115,7 +115,8 @@ def job_of_mapping(mapping: object) -> NewJob:
             f"push_many got {shown(dict(mapping))} without a name; expected a 'name' in each mapping."
         )
     if len(mapping) == 1 + ("data" in mapping):
-        return new_job(mapping["name"], mapping.get("data"), {})
+        data_json = validate.json_text(mapping.get("data"), "payload (data)", limits.DATA_BYTES_MAX)
+        return NewJob(validate.job_name(mapping["name"]), data_json)
     options = {key: value for key, value in mapping.items() if key not in ("name", "data", "ref")}
     job = new_job(mapping["name"], mapping.get("data"), options)
     return job if mapping.get("ref") is None else msgspec.structs.replace(job, ref=ref_of(mapping["ref"]))

@@ -13,7 +13,6 @@ from pyqueue.core import binding
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.job import Attempt, Job, LogEntry
 from pyqueue.core.states import ACTIVE, BLOCKED
-from pyqueue.core.store.models import AttemptRow, JobRow, TagRow
 from pyqueue.core.store.rows import padded_chunks, with_marks
 from pyqueue.core.store.transaction import Transaction
 
@@ -24,7 +23,6 @@ _COLUMNS: Final = (
     " lease_until, worker_id, cancel_requested_at, started_at, heartbeat_at, completed_at, updated_at, progress,"
     " result, last_error, limit_key"
 )
-FIELDS: Final = tuple(getattr(JobRow, column.strip()) for column in _COLUMNS.split(","))
 
 _GET: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE id = ?"
 _OF_FLOW: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE flow_id = ? AND flow_id IS NOT NULL ORDER BY id LIMIT ?"
@@ -85,7 +83,9 @@ def of_flow(tx: Transaction, flow_id: str, limit: int) -> list[Job]:
 
 def page(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None) -> list[Job]:
     """Up to `limit` jobs with keys below `before_key`, newest first, without logs and parents."""
-    query = JobRow.select(*FIELDS).order_by(JobRow.id.desc()).limit(limit)
+    from pyqueue.core.store.models import JobRow  # peewee takes 5 ms to make the models; most processes list nothing.
+
+    query = JobRow.select(*fields()).order_by(JobRow.id.desc()).limit(limit)
     if before_key is not None:
         query = query.where(JobRow.id < before_key)
     for condition in _conditions(wanted):
@@ -93,7 +93,16 @@ def page(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None)
     return [Job(tx.salt, *row) for row in tx.rows(*query.sql())]
 
 
+def fields() -> list[Any]:
+    """The columns that make a `Job`, for a query of peewee."""
+    from pyqueue.core.store.models import JobRow
+
+    return [getattr(JobRow, column.strip()) for column in _COLUMNS.split(",")]
+
+
 def _conditions(wanted: Filter) -> list[Expression]:
+    from pyqueue.core.store.models import JobRow, TagRow
+
     conditions: list[Expression] = []
     if wanted.state is not None:
         conditions.append(JobRow.state == SQL(str(wanted.state)))
@@ -112,8 +121,10 @@ def _conditions(wanted: Filter) -> list[Expression]:
 
 def attempts(tx: Transaction, key: int) -> list[Attempt]:
     """The failed tries of a job, oldest first."""
-    fields = (AttemptRow.number, AttemptRow.worker_id, AttemptRow.started_at, AttemptRow.failed_at, AttemptRow.error)
-    query = AttemptRow.select(*fields).where(AttemptRow.job_id == key).order_by(AttemptRow.number)
+    from pyqueue.core.store.models import AttemptRow
+
+    wanted = (AttemptRow.number, AttemptRow.worker_id, AttemptRow.started_at, AttemptRow.failed_at, AttemptRow.error)
+    query = AttemptRow.select(*wanted).where(AttemptRow.job_id == key).order_by(AttemptRow.number)
     return [
         Attempt(number, worker_id, None if started is None else to_datetime(started), to_datetime(failed), error)
         for number, worker_id, started, failed, error in tx.rows(*query.sql())

@@ -13,7 +13,6 @@ from pyqueue.core.job import Job
 from pyqueue.core.presence import Presence, WorkerInfo
 from pyqueue.core.states import ACTIVE
 from pyqueue.core.store import jobs
-from pyqueue.core.store.models import JobRow, WorkerRow
 from pyqueue.core.store.transaction import Transaction
 
 # The row may be gone though its worker lives: a machine that was asleep was taken for dead.
@@ -48,6 +47,8 @@ def forget_dead(tx: Transaction, before_us: int) -> None:
 
 def seen_since(tx: Transaction, since_us: int) -> list[WorkerInfo]:
     """The workers that were heard of since, oldest first, with the jobs they hold."""
+    from pyqueue.core.store.models import WorkerRow
+
     query = WorkerRow.select().where(WorkerRow.seen_at >= since_us).order_by(WorkerRow.started_at, WorkerRow.id)
     rows = tx.rows(*query.sql())
     held = _jobs_of_workers(tx) if rows else {}
@@ -73,8 +74,10 @@ def seen_since(tx: Transaction, since_us: int) -> list[WorkerInfo]:
 
 def _jobs_of_workers(tx: Transaction) -> dict[str | None, list[Job]]:
     """Active jobs by worker: all are looked at, which are as many as workers can hold."""
+    from pyqueue.core.store.models import JobRow
+
     query = (
-        JobRow.select(*jobs.FIELDS)
+        JobRow.select(*jobs.fields())
         .where(JobRow.state == SQL(str(ACTIVE)), JobRow.worker_id.is_null(is_null=False))
         .order_by(JobRow.started_at, JobRow.id)
         .limit(_JOBS_SHOWN)
