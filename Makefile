@@ -4,17 +4,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := setup.cfg pyproject.toml pyqueue/_version.py
+PORT ?= 8000
+SHOP := example_projects/django_shop
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint check bench docs clean
+.PHONY: help install demo example-django screenshots test soak lint check bench docs clean
 
 help: ## List what can be done here
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-15s %s\n", $$1, $$2}'
 
 install: $(VENV)/installed-dev ## Set up .venv with pyqueue and all that tests and checks need
 
 demo: $(VENV)/installed ## Push, work, kill -9, recover, finish: shown as it happens (20 s)
 	$(BIN)/python demo/crash_demo.py
+
+example-django: $(VENV)/installed-django ## A shop in Django: http://127.0.0.1:8000 (PORT=...), admin/admin; Ctrl-C ends it
+	$(BIN)/python $(SHOP)/manage.py migrate --verbosity 0
+	$(BIN)/python $(SHOP)/manage.py loaddata demo --verbosity 0
+	$(BIN)/python example_projects/together.py \
+	  "$(BIN)/python $(SHOP)/manage.py runserver 127.0.0.1:$(PORT)" \
+	  "$(BIN)/python $(SHOP)/manage.py rqworker"
 
 test: $(VENV)/installed-dev ## Run all tests (a few minutes)
 	$(BIN)/python -m pytest
@@ -38,6 +47,9 @@ bench: $(VENV)/installed-dev ## Measure against raw sqlite3 in the same run; wri
 docs: $(VENV)/installed-dev ## Run every example in README.md and docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
+screenshots: $(VENV)/installed-dev ## Make the pictures in docs/images anew, in a real browser
+	PYQUEUE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser/test_django_shop.py
+
 clean: ## Remove .venv, caches and build products
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -53,6 +65,11 @@ $(VENV)/installed: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
+# What an example needs besides: installed-django for the extra `django`.
+$(VENV)/installed-%: $(VENV)/created $(SETUP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $(VENV)/installed $@
+
 $(VENV)/installed-dev: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $(VENV)/installed $@
+	@touch $(VENV)/installed $(VENV)/installed-django $@

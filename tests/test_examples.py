@@ -67,3 +67,12 @@ def test_the_first_minute_of_the_readme_is_the_quickstart(tmp_path: Path) -> Non
     assert commands[0] == "python shop.py"
     with PyQueue(tmp_path / "jobs.db") as queue:
         assert queue.get_job(outputs[0].strip()).result == "welcomed user@a.com"
+
+
+def test_the_shop_keeps_what_its_own_tests_say(tmp_path: Path) -> None:
+    shop = ROOT / "example_projects" / "django_shop"
+    said = _run(f"PYQUEUE_STORAGE={tmp_path / 'shop.db'} PYTHONPATH={ROOT} python manage.py test 2>&1", shop)
+    unmigrated = _run("python manage.py makemigrations --check", shop)
+
+    assert "OK" in said
+    assert "No changes detected" in unmigrated

@@ -1,0 +1,111 @@
+"""The shop in Django, started by its one command and used in a browser."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+from pyqueue import JobState, PyQueue
+from tests.browser.running import ROOT, free_port, running
+from tests.waiting import eventually
+
+pytest.importorskip("django")
+
+SHOP = ROOT / "example_projects" / "django_shop"
+
+
+class Shop:
+    """The shop on a folder of its own: its address, its queue and its mails."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.database, self.mail = folder / "shop.db", folder / "mail"
+        self.url = f"http://127.0.0.1:{port}"
+
+    def mails(self) -> str:
+        """All that were sent."""
+        return "".join(path.read_text() for path in self.mail.glob("*"))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder, port = tmp_path_factory.mktemp("shop"), free_port()
+    started = Shop(folder, port)
+    command = ["make", "example-django", f"PORT={port}", f"VENV={sys.prefix}"]
+    with running(command, {"PYQUEUE_STORAGE": str(started.database)}, started.url, folder / "log"):
+        yield started
+
+
+@pytest.fixture
+def queue(shop: Shop) -> Iterator[PyQueue]:
+    with PyQueue(shop.database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def admin(shop: Shop, browser: webdriver.Chrome) -> webdriver.Chrome:
+    """The browser, with the administrator logged in."""
+    browser.get(f"{shop.url}/admin/")
+    for field in browser.find_elements(By.CSS_SELECTOR, "#id_username, #id_password"):
+        field.send_keys("admin")
+    for button in browser.find_elements(By.CSS_SELECTOR, "#login-form [type=submit]"):
+        button.click()
+    return browser
+
+
+def test_an_order_gets_its_receipt_and_a_card_that_is_drawn_before_ones_eyes(
+    shop: Shop, browser: webdriver.Chrome
+) -> None:
+    browser.get(shop.url)
+    browser.find_element(By.NAME, "email").send_keys("ann@example.com")
+    Select(browser.find_element(By.NAME, "item")).select_by_value("tea")
+    browser.find_element(By.TAG_NAME, "button").click()
+
+    seen: set[object] = set()
+
+    def is_drawn() -> bool:
+        seen.add(browser.find_element(By.ID, "progress").get_property("value"))
+        return bool(browser.find_element(By.ID, "card").get_property("naturalWidth"))
+
+    eventually(is_drawn, seconds=30, what="the card")
+    assert len(seen) > 3, f"no progress seen on the way: {seen}"
+    eventually(lambda: "has been sent" in browser.find_element(By.ID, "receipt").text, what="the receipt")
+    assert "To: ann@example.com" in shop.mails()
+
+
+def test_a_schedule_is_run_from_the_admin(shop: Shop, queue: PyQueue, admin: webdriver.Chrome) -> None:
+    admin.get(f"{shop.url}/admin/pyqueue/schedule/")
+    admin.find_element(By.NAME, "_selected_action").click()
+    Select(admin.find_element(By.NAME, "action")).select_by_value("run")
+    admin.find_element(By.NAME, "index").click()
+
+    eventually(lambda: "Subject: [Django] Sales" in shop.mails(), what="the report")
+    assert admin.find_element(By.CSS_SELECTOR, ".messagelist .success").text
+    admin.get(f"{shop.url}/admin/shop/salesreport/")
+    assert "1 sales report" in admin.find_element(By.CLASS_NAME, "paginator").text
+
+
+def test_a_dead_letter_is_looked_at_and_retried_in_the_admin(
+    shop: Shop, queue: PyQueue, admin: webdriver.Chrome, pictures: Path | None
+) -> None:
+    lost = "00000000-0000-4000-8000-000000000000"
+    dead = queue.push("pictures", "draw-card", {"order_id": lost}, max_attempts=2, backoff_delay_ms=0)
+    eventually(lambda: queue.get_job(dead).state is JobState.DLQ, seconds=30, what="a dead letter")
+
+    admin.get(f"{shop.url}/admin/pyqueue/job/?{urlencode({'state__exact': JobState.DLQ.code})}")
+    [row] = admin.find_elements(By.CSS_SELECTOR, "#result_list tbody tr")
+    row.find_element(By.CSS_SELECTOR, "th a").click()
+    detail = admin.find_element(By.ID, "content").text
+    admin.back()
+    admin.find_element(By.NAME, "_selected_action").click()
+    Select(admin.find_element(By.NAME, "action")).select_by_value("retry")
+    admin.find_element(By.NAME, "index").click()
+
+    assert "Order matching query does not exist" in detail and "400 of 400 rows drawn" in detail
+    eventually(lambda: len(queue.attempts(dead)) > 2, seconds=30, what="another attempt")
