@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+
+from tests.browser.running import ROOT
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _OPTIONS = (
@@ -24,8 +26,15 @@ _OPTIONS = (
     "--disable-sync",
     "--hide-scrollbars",
     "--force-device-scale-factor=1",
-    "--window-size=1100,800",
+    "--window-size=1400,800",
 )
+_TALLEST = 1150
+# Readers are not helped by where the files are on the machine that made the picture.
+_SHORTEN_PATHS = """
+    for (const code of document.querySelectorAll("pre")) {
+        code.textContent = code.textContent.replaceAll(arguments[0], "");
+    }
+"""
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +54,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 @pytest.fixture
-def pictures() -> Path | None:
-    """Where to put pictures of pages for the documents; None unless they were asked for."""
+def picture(browser: webdriver.Chrome) -> Callable[[str], None]:
+    """Makes a picture of the page for the documents, if they were asked for (`make screenshots`)."""
     asked = os.environ.get("PYQUEUE_SCREENSHOTS")
-    return None if asked is None else Path(asked)
+
+    def take(name: str) -> None:
+        if asked is not None:
+            width, height = browser.get_window_size().values()
+            browser.execute_script(_SHORTEN_PATHS, f"{ROOT}/")
+            needed = browser.execute_script("return document.documentElement.scrollHeight")
+            browser.set_window_size(width, min(needed, _TALLEST))
+            browser.save_screenshot(str(Path(asked) / f"{name}.png"))
+            browser.set_window_size(width, height)
+
+    return take

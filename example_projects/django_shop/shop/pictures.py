@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from struct import pack
 
-WIDTH, HEIGHT = 640, 400
+WIDTH, HEIGHT = 800, 500
 _ROUNDS = 100
 
 

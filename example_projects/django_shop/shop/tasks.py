@@ -29,7 +29,7 @@ def draw_card(ctx: JobContext, order_id: UUID) -> str:
     rows = []
     for row in drawn_rows(order_id.int):
         rows.append(row)
-        if len(rows) % 20 == 0:
+        if len(rows) % 25 == 0:
             ctx.progress(100 * len(rows) // HEIGHT, f"{len(rows)} of {HEIGHT} rows drawn")
     order = Order.objects.get(pk=order_id)
     order.card.save(f"{order_id}.png", ContentFile(png(rows)), save=False)

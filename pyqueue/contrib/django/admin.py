@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.paginator import Paginator
 from django.utils.functional import cached_property
-from django.utils.html import format_html, format_html_join
 
+from pyqueue.contrib.django import html
 from pyqueue.contrib.django.handle import current
 from pyqueue.contrib.django.models import Attempt, Job, LogEntry, Queue, Schedule, Tag
 from pyqueue.core.errors import PyQueueError
 
 # Pages are counted up to here: a count of all history would take longer than the page.
 _COUNTED_MAX: Final = 10_000
+# The fields behind what is shown in another form.
+_SHOWN_AS: Final = {
+    "due": "run_at",
+    "started": "started_at",
+    "beaten": "heartbeat_at",
+    "ended": "completed_at",
+    "expires": "expires_at",
+    "outcome": "result",
+}
 
 
 class CappedPaginator(Paginator):  # type: ignore[misc]  # Django comes without types
@@ -28,12 +37,25 @@ class CappedPaginator(Paginator):  # type: ignore[misc]  # Django comes without 
         return len(self.object_list.order_by()[:_COUNTED_MAX].values_list("pk"))
 
 
+def moment_of(field: str) -> Any:
+    """A column with a moment; Django takes the field itself for a number."""
+
+    @admin.display(description=field.replace("_", " "), ordering=field)
+    def shown(_: Any, row: Any) -> str | None:
+        return html.moment(getattr(row, field))
+
+    return shown
+
+
 class ReadAdmin(admin.ModelAdmin):  # type: ignore[misc]
     """What is only read; the right to change it is that to use its actions."""
 
     paginator = CappedPaginator
     show_full_result_count = False
     list_per_page = 50
+
+    class Media:
+        css: ClassVar = {"all": ["pyqueue/admin.css"]}
 
     def has_add_permission(self, request: Any) -> bool:
         """Jobs are pushed by code."""
@@ -76,19 +98,43 @@ class ReadAdmin(admin.ModelAdmin):  # type: ignore[misc]
 class JobAdmin(ReadAdmin):
     """Jobs, the newest first."""
 
-    list_display = ("name", "queue", "state", "attempts", "progress", "pushed", "completed_at", "job_id")
+    list_display = ("name", "queue", "status", "attempts", "advance", "pushed", "ended", "job_id")
     list_filter = ("state",)
     search_fields = ("name",)
     search_help_text = "The id of a job, its exact name, its queue, a tag, or the custom id that it was given."
     ordering = ("-id",)
     actions = ("retry", "cancel", "remove")
-    readonly_fields = ("job_id", "pushed", "arguments", "failures", "messages")
-    fieldsets = (
-        (None, {"fields": ("job_id", "name", "queue", "state", "progress", "arguments", "result", "last_error")}),
-        ("Times", {"fields": ("pushed", "run_at", "started_at", "heartbeat_at", "completed_at", "expires_at")}),
-        ("Runs", {"fields": ("attempt", "max_attempts", "worker_id", "failures", "messages")}),
-        ("Options", {"fields": ("priority", "timeout_ms", "unique_key", "group_id", "flow_id", "custom_id", "tags")}),
-    )
+    due, started, beaten = moment_of("run_at"), moment_of("started_at"), moment_of("heartbeat_at")
+    ended, expires = moment_of("completed_at"), moment_of("expires_at")
+
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
+        """All that is shown."""
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+    def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
+        """What it is and does, what became of its runs, and of times and options those it has."""
+
+        def had(*fields: str) -> tuple[str, ...]:
+            return tuple(field for field in fields if getattr(obj, _SHOWN_AS.get(field, field), None) is not None)
+
+        times = ("pushed", *had("due", "started", "beaten", "ended", "expires"))
+        options = had("timeout_ms", "unique_key", "group_id", "limit_key", "flow_id", "custom_id", "tags", "metadata")
+        return (
+            (None, {"fields": ("job_id", ("status", "advance"), "arguments", *had("outcome"))}),
+            ("Runs", {"fields": ("attempts", *had("worker_id"), "failures", "messages")}),
+            ("Times", {"fields": (times,)}),
+            ("Options", {"fields": ("priority", *options)}),
+        )
+
+    @admin.display(description="state", ordering="state")
+    def status(self, job: Job) -> Any:
+        """Where it stands."""
+        return html.state(job.get_state_display())
+
+    @admin.display(description="progress", empty_value="-")
+    def advance(self, job: Job) -> Any:
+        """How far it says it is."""
+        return html.progress(job.progress)
 
     @admin.display(description="attempts")
     def attempts(self, job: Job) -> str:
@@ -98,24 +144,29 @@ class JobAdmin(ReadAdmin):
     @admin.display(description="pushed at", ordering="id")
     def pushed(self, job: Job) -> Any:
         """From the key."""
-        return job.created_at
+        return html.moment(job.created_at)
 
     @admin.display(description="arguments")
     def arguments(self, job: Job) -> Any:
         """The data, to be read."""
-        return format_html("<pre>{}</pre>", json.dumps(job.data, indent=2, ensure_ascii=False))
+        return html.data(job.data)
+
+    @admin.display(description="result")
+    def outcome(self, job: Job) -> Any:
+        """What it gave, to be read."""
+        return html.data(job.result)
 
     @admin.display(description="failed runs")
     def failures(self, job: Job) -> Any:
         """With their tracebacks."""
         rows = Attempt.objects.filter(job_id=job.id).order_by("number")
-        return format_html_join("", "<p>{}, {}</p><pre>{}</pre>", ((r.failed_at, r.worker_id, r.error) for r in rows))
+        return html.runs((row.failed_at, row.worker_id, row.error) for row in rows) or job.last_error
 
     @admin.display(description="log")
     def messages(self, job: Job) -> Any:
         """What it has reported."""
         rows = LogEntry.objects.filter(job_id=job.id).order_by("number")
-        return format_html_join("", "<p>{} {}</p>", ((row.logged_at, row.message) for row in rows))
+        return html.log((row.logged_at, row.message) for row in rows)
 
     def get_search_results(self, request: Any, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By what has an index first: id, custom id, tag; then by name or queue."""
