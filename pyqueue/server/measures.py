@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pyqueue.core.engine.finish import Ack
+from pyqueue.core.engine.looking import Checked
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.engine.push import Push
 from pyqueue.core.engine.push_each import PushEach
@@ -79,7 +80,11 @@ class Measures:
 
     def committed(self, operations: Sequence[Operation[Any]], outcomes: Sequence[Any], seconds: float) -> None:
         """Operations of TCP clients were, together."""
-        for kind, number in Counter(map(type, operations)).items():
+        kinds = Counter(map(type, operations))
+        if Checked in kinds:
+            operations = [each.operation if type(each) is Checked else each for each in operations]
+            kinds = Counter(map(type, operations))
+        for kind, number in kinds.items():
             if kind in _OPERATIONS:
                 self._took(_OPERATIONS[kind], "tcp", seconds, number)
         for operation, outcome in zip(operations, outcomes, strict=True):

@@ -1,13 +1,17 @@
-"""Who may do what over TCP: the roles that commands need, and the jobs that they name."""
+"""Who may do what over TCP: the roles that commands need, and what they are about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
+from pyqueue.core.engine.looking import Places
 from pyqueue.server import tcp_commands as commands
 from pyqueue.server.tcp_commands import Refusal
-from pyqueue.web.request import EVERYTHING, Grant, Role
+from pyqueue.web import reach
+from pyqueue.web.errors import Refusal as WebRefusal
+from pyqueue.web.request import EVERYTHING, About, Grant, Role
 
 # What a token, sent from an address, grants; None for one that is not known.
 Admit = Callable[[str, str], Grant | None]
@@ -32,36 +36,76 @@ _ROLES: Final[dict[type, Role]] = {
 }
 
 
-def require(grant: Grant | None, command: Any) -> None:
-    """Lets pass what this client may do, as far as the command itself tells.
+_ABOUT_SCHEDULES: Final = frozenset({
+    commands.ScheduleCreate, commands.ScheduleGet, commands.ScheduleDelete, commands.SchedulePause,
+    commands.ScheduleResume,
+})  # fmt: skip
+
+
+def require(grant: Grant | None, command: Any) -> About | None:
+    """Lets pass what this client may do, as far as the command itself tells; gives what must be looked up yet.
 
     Raises:
         Refusal: UNAUTHORIZED before `auth`, FORBIDDEN for what the token does not allow.
     """
     if grant is EVERYTHING:
-        return
+        return None
     if grant is None:
         raise Refusal("UNAUTHORIZED", 'Authentication required: send {"cmd":"auth","token":"…"} first.')
-    role = _ROLES.get(type(command), Role.WORK)
     if type(command) is commands.Ping:
-        return
+        return None
+    role = _ROLES.get(type(command), Role.WORK)
     if not grant.allows(role):
         raise Refusal("FORBIDDEN", f"token {grant.name!r} lacks the role {role.value!r}.")
-    queue = getattr(command, "queue", None)
-    if queue is not None and not grant.reaches(queue):
-        raise Refusal("FORBIDDEN", f"token {grant.name!r} does not reach the queue {queue[:80]!r}.")
-    if queue is None and grant.queues is not None and not names_jobs(command):
-        raise Refusal("FORBIDDEN", f"token {grant.name!r} reaches some queues only, and this command names none.")
+    if grant.reaches_all:
+        return None
+    about = about_of(command)
+    with _translated():
+        reach.require(grant, about)
+    return about if reach.looks_up(grant, about) else None
 
 
-def names_jobs(command: Any) -> bool:
-    """It is about jobs by their ids, so only a look at them tells their queues."""
-    return hasattr(command, "id") or hasattr(command, "ids") or hasattr(command, "items")
+def require_places(grant: Grant, about: About, places: Places) -> None:
+    """Lets pass what is in reach, when it is known where the jobs and the schedule are.
+
+    Raises:
+        JobNotFound, ValidationError, Refusal.
+    """
+    with _translated():
+        reach.require_places(grant, about, places)
 
 
-def jobs_of(command: Any) -> Sequence[str]:
-    """The ids that a command names."""
+@contextmanager
+def _translated() -> Iterator[None]:
+    """A refusal of HTTP as one of TCP."""
+    try:
+        yield
+    except WebRefusal as refusal:
+        raise Refusal(refusal.code, str(refusal)) from None
+
+
+def about_of(command: Any) -> About:
+    """What a command names. The names of its fields tell: all that stand for a job are `id`, `ids` or `items`."""
+    return About(
+        queue=getattr(command, "queue", None),
+        jobs=tuple(_jobs_of(command)),
+        schedule=command.name if type(command) in _ABOUT_SCHEDULES else None,
+        options=_options_of(command),
+    )
+
+
+def _jobs_of(command: Any) -> Sequence[str]:
     if hasattr(command, "id"):
         return [command.id]
     items = getattr(command, "items", None)
     return [item.id for item in items] if items is not None else getattr(command, "ids", None) or []
+
+
+def _options_of(command: Any) -> Sequence[Mapping[str, Any]]:
+    if isinstance(command, commands.Push):
+        return [command.merged()]
+    if isinstance(command, commands.PushBatch):
+        return [job.merged() for job in command.jobs]
+    if isinstance(command, commands.ScheduleCreate) and command.job_options is not None:
+        return [commands.given(command.job_options)]
+    return ()

@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from pyqueue.core.engine.looking import Places
+from pyqueue.core.errors import JobNotFound, PyQueueError, ValidationError
 from pyqueue.server import tcp_access, tcp_planners, tcp_slow
 from pyqueue.server import tcp_commands as commands
 from pyqueue.server import tcp_replies as replies
 from pyqueue.server.tcp_commands import Refusal
 from pyqueue.server.tcp_lines import Lines, readable
 from pyqueue.server.tcp_plan import Plan
-from pyqueue.web.request import EVERYTHING
+from pyqueue.web import reach
+from pyqueue.web.request import EVERYTHING, About
 
 if TYPE_CHECKING:
     from pyqueue.server.tcp import TcpServer
@@ -158,22 +161,19 @@ class Connection(asyncio.BufferedProtocol):
             line = backlog.popleft()
             try:
                 command = commands.parse(line)
-                if type(command) is commands.Auth or self._needs_task(command):
+                about = None if type(command) is commands.Auth else tcp_access.require(self._grant, command)
+                if type(command) is commands.Auth or tcp_slow.is_slow(self._server.queue, command):
                     self._slow = command, len(line)
                     return
-            except Refusal as refusal:
+            except (Refusal, ValidationError) as refusal:
                 slot.plan.say(replies.error(refusal))
             else:
-                tcp_planners.add(slot.plan, command)
+                if about is None:
+                    tcp_planners.add(slot.plan, command)
+                else:
+                    tcp_planners.add_checked(slot.plan, command, *self._checked(about))
             slot.commands += 1
             slot.size_bytes += len(line)
-
-    def _needs_task(self, command: Any) -> bool:
-        """Whether it is slow, or needs a look at its jobs first; raises Refusal if it may not be done at all."""
-        grant = self._grant
-        tcp_access.require(grant, command)
-        is_scoped = grant is not None and grant.queues is not None and tcp_access.names_jobs(command)
-        return is_scoped or tcp_slow.is_slow(command)
 
     async def _answer(self, command: Any, size_bytes: int) -> None:
         """Does a slow command, and goes on with what has waited behind it."""
@@ -200,20 +200,20 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _take_time(self, command: Any) -> bytes:
         queue = self._server.queue
-        if self._grant is not None and self._grant.queues is not None:
-            await tcp_slow.require_reach(queue, self._grant, command)
-            if not tcp_slow.is_slow(command):
-                return await self._do_alone(command)
+        about = tcp_access.require(self._grant, command)
+        if about is not None:
+            ids, check = self._checked(about)
+            try:
+                check(await queue.aplaces_of(ids, about.schedule))
+            except PyQueueError as trouble:
+                # `get` has a code of its own for a job that does not exist.
+                return replies.not_found(trouble) if isinstance(trouble, JobNotFound) else replies.error(trouble)
         return await tcp_slow.answer(queue, command, may_wait=not self._is_ending)
 
-    async def _do_alone(self, command: Any) -> bytes:
-        """A quick command that had to wait for a look at the jobs it names."""
-        plan = Plan(self._server.queue)
-        tcp_planners.add(plan, command)
-        plan.finish()
-        done: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
-        self._server.submit(plan.operations, done.set_result)
-        return b"\n".join(plan.lines(await asyncio.shield(done)))
+    def _checked(self, about: About) -> tuple[tuple[str, ...], Callable[[Places], None]]:
+        """The jobs to be looked up, and what then judges."""
+        assert self._grant is not None
+        return reach.jobs_of(about), partial(tcp_access.require_places, self._grant, about)
 
     # --- from outcomes to replies ------------------------------------------------------------------
 

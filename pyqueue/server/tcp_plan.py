@@ -62,6 +62,12 @@ class Plan:
             self.finish()
         self._acks.append((ref, result))
 
+    def include(self, other: Plan, wrap: Callable[[Operation[Any]], Operation[Any]]) -> None:
+        """All of another plan, which is finished, with its operations wrapped."""
+        self.finish()
+        self.operations += map(wrap, other.operations)
+        self._answers += other._answers
+
     def finish(self) -> None:
         """Makes an operation of the neighbours gathered so far."""
         if self._pushes:

@@ -11,6 +11,7 @@ from pyqueue.core import limits, validate
 from pyqueue.core.engine.finish import Ack, Fail, FailMany, Ref, Release
 from pyqueue.core.engine.intervene import Cancel
 from pyqueue.core.engine.lease import Heartbeat, Progress
+from pyqueue.core.engine.looking import Checked, Places
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.engine.push import Push
 from pyqueue.core.engine.queues import Pause, Resume
@@ -23,6 +24,14 @@ from pyqueue.server.tcp_commands import NULL
 from pyqueue.server.tcp_plan import Plan
 
 _DATA: Final = "payload (data)"
+
+
+def add_checked(plan: Plan, command: Any, ids: tuple[str, ...], check: Callable[[Places], None]) -> None:
+    """`add`, with a look at where the jobs `ids` are in the transaction of the command; `check` may refuse it."""
+    own = Plan(plan.queue)
+    add(own, command)
+    own.finish()
+    plan.include(own, lambda operation: Checked(operation, ids, check))
 
 
 def add(plan: Plan, command: Any) -> None:
@@ -41,29 +50,38 @@ def _plain_job(job: commands.PlainPush | commands.PlainJob) -> NewJob:
     return NewJob(validate.job_name(job.name), validate.json_text(job.data, _DATA, limits.DATA_BYTES_MAX))
 
 
-def _plain_push_batch(plan: Plan, command: commands.PlainPushBatch) -> None:
-    _push_many(plan, command.queue, list(map(_plain_job, command.jobs)))
-
-
 def _push(plan: Plan, command: commands.Push) -> None:
-    job = new_job(command.name, command.data, command.merged())
-    queue = validate.queue_name(command.queue)
-    if job.settings is None:
-        plan.push(queue, job)
+    push = push_of(command, plan.queue.max_flow_depth)
+    if push.jobs[0].settings is None:
+        plan.push(push.queue, push.jobs[0])
     else:
-        plan.do(Push(queue, (job,)), lambda keys: replies.pushed_one(plan.queue.ids_of(keys)[0]))
+        plan.do(push, lambda keys: replies.pushed_one(plan.queue.ids_of(keys)[0]))
 
 
-def _push_batch(plan: Plan, command: commands.PushBatch) -> None:
-    _push_many(plan, command.queue, [new_job(job.name, job.data, job.merged()) for job in command.jobs])
+def push_of(command: commands.PlainPush | commands.Push, depth_max: int | None) -> Push:
+    """The operation of a push."""
+    if isinstance(command, commands.PlainPush):
+        job = _plain_job(command)
+    else:
+        job = new_job(command.name, command.data, command.merged())
+    return Push(validate.queue_name(command.queue), (job,), depth_max)
 
 
-def _push_many(plan: Plan, queue: str, jobs: Sequence[NewJob]) -> None:
-    operation = Push(validate.queue_name(queue), tuple(jobs))
-    if jobs:
-        plan.do(operation, lambda keys: replies.pushed(plan.queue.ids_of(keys)))
+def _push_batch(plan: Plan, command: commands.PlainPushBatch | commands.PushBatch) -> None:
+    push = push_batch_of(command, plan.queue.max_flow_depth)
+    if push.jobs:
+        plan.do(push, lambda keys: replies.pushed(plan.queue.ids_of(keys)))
     else:
         plan.say(replies.pushed([]))
+
+
+def push_batch_of(command: commands.PlainPushBatch | commands.PushBatch, depth_max: int | None) -> Push:
+    """The operation of a batch of pushes."""
+    if isinstance(command, commands.PlainPushBatch):
+        jobs = tuple(map(_plain_job, command.jobs))
+    else:
+        jobs = tuple(new_job(job.name, job.data, job.merged()) for job in command.jobs)
+    return Push(validate.queue_name(command.queue), jobs, depth_max)
 
 
 def pull_of(plan: Plan, command: commands.Pull) -> Pull:
@@ -172,7 +190,7 @@ def _done(outcome: object) -> bytes:
 
 PLANNERS: Final[dict[type, Callable[[Plan, Any], None]]] = {
     commands.PlainPush: _plain_push,
-    commands.PlainPushBatch: _plain_push_batch,
+    commands.PlainPushBatch: _push_batch,
     commands.Push: _push,
     commands.PushBatch: _push_batch,
     commands.Pull: _pull,

@@ -10,15 +10,20 @@ from msgspec import structs
 from pyqueue.core.errors import JobNotFound, PyQueueError, ValidationError
 from pyqueue.core.job import QueueCounts
 from pyqueue.core.queue import PyQueue
-from pyqueue.server import tcp_access, tcp_schedules
 from pyqueue.server import tcp_commands as commands
+from pyqueue.server import tcp_planners, tcp_schedules
 from pyqueue.server import tcp_replies as replies
-from pyqueue.web.request import Grant
 
 
-def is_slow(command: Any) -> bool:
-    """It cannot be answered by an operation in the transaction of its neighbours."""
-    return waits(command) if type(command) is commands.Pull else type(command) in _SLOW
+def is_slow(queue: PyQueue, command: Any) -> bool:
+    """It cannot be answered by an operation in the transaction of its neighbours.
+
+    Pushes can, unless hooks of `wrap_push` want to surround each.
+    """
+    kind = type(command)
+    if kind is commands.Pull:
+        return waits(command)
+    return kind in _SLOW and (kind not in _PUSHES or queue.has_push_hooks)
 
 
 def waits(command: Any) -> bool:
@@ -43,19 +48,14 @@ def cut_short(command: Any) -> bytes:
     return replies.refused("CLOSING", "the connection is being closed; connect again and repeat the command.")
 
 
-async def require_reach(queue: PyQueue, grant: Grant, command: Any) -> None:
-    """Lets pass what names jobs of queues that the grant reaches only.
+async def _push(queue: PyQueue, command: commands.PlainPush | commands.Push) -> bytes:
+    [job_id] = await queue.apush_checked(tcp_planners.push_of(command, queue.max_flow_depth))
+    return replies.pushed_one(job_id)
 
-    Raises:
-        JobNotFound: as for a job that does not exist, of which the client is to learn no more.
-    """
-    for job_id in tcp_access.jobs_of(command):
-        try:
-            job = await queue.aget_job(job_id)
-        except PyQueueError:
-            continue  # The command itself will say so.
-        if not grant.reaches(job.queue):
-            raise JobNotFound(f"job {job_id} is not in a queue that token {grant.name!r} reaches.")
+
+async def _push_batch(queue: PyQueue, command: commands.PlainPushBatch | commands.PushBatch) -> bytes:
+    push = tcp_planners.push_batch_of(command, queue.max_flow_depth)
+    return replies.pushed(await queue.apush_checked(push) if push.jobs else [])
 
 
 async def _pull(queue: PyQueue, command: commands.Pull) -> bytes:
@@ -86,7 +86,14 @@ async def _stats(queue: PyQueue, command: commands.Stats) -> bytes:
         return replies.counted(QueueCounts())
 
 
+_PUSHES: Final[dict[type, Callable[[PyQueue, Any], Awaitable[bytes]]]] = {
+    commands.PlainPush: _push,
+    commands.Push: _push,
+    commands.PlainPushBatch: _push_batch,
+    commands.PushBatch: _push_batch,
+}
 _SLOW: Final[dict[type, Callable[[PyQueue, Any], Awaitable[bytes]]]] = {
+    **_PUSHES,
     commands.Pull: _pull,
     commands.Get: _get,
     commands.Stats: _stats,

@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from pyqueue._version import VERSION
-from pyqueue.core.errors import JobNotFound, PyQueueError
+from pyqueue.core.engine.looking import Places
+from pyqueue.core.errors import PyQueueError
 from pyqueue.core.queue import PyQueue
-from pyqueue.web import docs_page, openapi
+from pyqueue.web import docs_page, openapi, reach, twins
 from pyqueue.web.errors import Refusal, envelope, reply_to
 from pyqueue.web.flow_routes import FLOW_ROUTES
 from pyqueue.web.job_routes import JOB_ROUTES
@@ -23,7 +24,7 @@ from pyqueue.web.queue_routes import QUEUE_ROUTES
 from pyqueue.web.request import Given, Grant, Plan, Reply, Request
 from pyqueue.web.route import Route, Table
 from pyqueue.web.schedule_routes import SCHEDULE_ROUTES
-from pyqueue.web.twins import GET_JOB
+from pyqueue.web.twins import Call
 from pyqueue.web.webhook_routes import WEBHOOK_ROUTES
 
 log = logging.getLogger(__name__)
@@ -42,14 +43,17 @@ class Ready(Struct, frozen=True):
     grant: Grant
 
     @property
-    def jobs_to_check(self) -> tuple[str, ...]:
-        """The jobs whose queue must be looked up first: none for most, who may reach all."""
-        return () if self.grant.queues is None else self.plan.jobs
+    def look_up(self) -> Call[Places] | None:
+        """What must be asked first, to know which queues this is about."""
+        if not reach.looks_up(self.grant, self.plan):
+            return None
+        return twins.PLACES_OF(reach.jobs_of(self.plan), self.plan.schedule)
 
-    def require_reach(self, job_id: str, queue: str) -> None:
-        """Raises JobNotFound for a job in a queue that is out of reach: not even its existence is told."""
-        if not self.grant.reaches(queue):
-            raise JobNotFound(f"job {job_id} is not in a queue that token {self.grant.name!r} reaches.")
+    def reply(self, result: Any) -> Reply:
+        """The answer, with nothing in it that is out of reach."""
+        if self.plan.within is not None and not self.grant.reaches_all:
+            result = self.plan.within(result, self.grant.reaches)
+        return Reply(self.status, self.plan.shape(result))
 
 
 class Api:
@@ -84,9 +88,9 @@ class Api:
 
     def carry_out(self, ready: Ready) -> Reply:
         """Does what was planned, and puts the answer."""
-        for job_id in ready.jobs_to_check:
-            ready.require_reach(job_id, GET_JOB(job_id).run(self._queue).queue)
-        return Reply(ready.status, ready.plan.shape(ready.plan.call.run(self._queue)))
+        if (look_up := ready.look_up) is not None:
+            reach.require_places(ready.grant, ready.plan, look_up.run(self._queue))
+        return ready.reply(ready.plan.call.run(self._queue))
 
     async def ahandle(self, request: Request) -> Reply:
         """`handle` for event loops."""
@@ -100,9 +104,9 @@ class Api:
 
     async def acarry_out(self, ready: Ready) -> Reply:
         """`carry_out` for event loops."""
-        for job_id in ready.jobs_to_check:
-            ready.require_reach(job_id, (await GET_JOB(job_id).arun(self._queue)).queue)
-        return Reply(ready.status, ready.plan.shape(await ready.plan.call.arun(self._queue)))
+        if (look_up := ready.look_up) is not None:
+            reach.require_places(ready.grant, ready.plan, await look_up.arun(self._queue))
+        return ready.reply(await ready.plan.call.arun(self._queue))
 
     def plan(self, request: Request) -> Ready | Reply:
         """Checks a request and says what is to be done; or answers what needs nothing done.
@@ -126,21 +130,13 @@ class Api:
         planned = found.route.handler(Given(found.segments, query, parse_body(found.route, request)))
         if isinstance(planned, Reply):
             return planned
-        _require_place(request.grant, planned)
+        reach.require(request.grant, planned)
         return Ready(planned, found.route.status, request.grant)
 
     def _health(self) -> Reply:
         uptime = int(time.monotonic() - self._began)
         state = {"ok": True, "status": "healthy", "version": VERSION, "uptime_seconds": uptime}
         return Reply(200, msgspec.json.encode(state))
-
-
-def _require_place(grant: Grant, plan: Plan[Any]) -> None:
-    """Whoever may reach some queues only must say which one is meant, and it must be one of them."""
-    if plan.queue is not None and not plan.jobs and not grant.reaches(plan.queue):
-        raise Refusal("FORBIDDEN", f"token {grant.name!r} does not reach the queue {plan.queue[:80]!r}.")
-    if grant.queues is not None and plan.queue is None and not plan.jobs:
-        raise Refusal("FORBIDDEN", f"token {grant.name!r} reaches some queues only, and this request names none.")
 
 
 def _accident(request: Request) -> Reply:

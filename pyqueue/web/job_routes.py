@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import structs
+
 from pyqueue.core import limits
+from pyqueue.core.job import JobPage
 from pyqueue.web import answers, bodies, replies, twins
 from pyqueue.web.bodies import NoQuery
 from pyqueue.web.errors import Refusal
@@ -30,7 +34,11 @@ def _list(given: Given[bodies.JobsQuery, None]) -> Plan[Any]:
         limit=min(query.limit, limits.LIST_LIMIT_MAX),
         cursor=query.cursor,
     )
-    return Plan(call, answers.job_page, queue=query.queue)
+    return Plan(call, answers.job_page, queue=query.queue, within=_jobs_within)
+
+
+def _jobs_within(page: JobPage, reaches: Callable[[str], bool]) -> JobPage:
+    return structs.replace(page, jobs=[job for job in page.jobs if reaches(job.queue)])
 
 
 def _ack(given: Given[NoQuery, bodies.AckBody]) -> Plan[Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from pyqueue.core import limits, validate
 from pyqueue.core.errors import ValidationError
-from pyqueue.core.job import Job, JobPage, QueueCounts
+from pyqueue.core.job import EventPage, Job, JobPage, QueueCounts
 from pyqueue.core.states import JobState
 from pyqueue.web import answers, bodies, replies, twins
 from pyqueue.web.bodies import NoQuery
@@ -22,9 +24,10 @@ def _push(given: Given[NoQuery, bodies.NewJob | list[bodies.NewJob]]) -> Plan[An
     queue, body = given.path[0], given.body
     if isinstance(body, list):
         jobs = [{"name": job.name, "data": job.data, **job.merged()} for job in body]
-        return Plan(twins.PUSH_MANY(queue, jobs), answers.pushed_many, queue=queue)
-    call: Any = twins.PUSH(queue, body.name, body.data, **body.merged())
-    return Plan(call, answers.pushed, queue=queue)
+        return Plan(twins.PUSH_MANY(queue, jobs), answers.pushed_many, queue=queue, options=jobs)
+    options = body.merged()
+    call: Any = twins.PUSH(queue, body.name, body.data, **options)
+    return Plan(call, answers.pushed, queue=queue, options=[options])
 
 
 def _pull(given: Given[bodies.PullQuery, None]) -> Plan[Any] | Reply:
@@ -84,7 +87,11 @@ def _resume(given: Given[NoQuery, None]) -> Plan[Any] | Reply:
 
 def _events(given: Given[bodies.EventsQuery, None]) -> Plan[Any]:
     limit = min(given.query.limit, limits.LIST_LIMIT_MAX)
-    return Plan(twins.EVENTS(given.query.after, limit=limit), answers.event_page)
+    return Plan(twins.EVENTS(given.query.after, limit=limit), answers.event_page, within=_events_within)
+
+
+def _events_within(page: EventPage, reaches: Callable[[str], bool]) -> EventPage:
+    return structs.replace(page, changes=[change for change in page.changes if reaches(change.queue)])
 
 
 def is_name(queue: str) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -38,6 +38,11 @@ class Grant(Struct, frozen=True):
 
     def allows(self, role: Role) -> bool:
         return role in self.roles or Role.ADMIN in self.roles
+
+    @property
+    def reaches_all(self) -> bool:
+        """Whether no queue is closed to it."""
+        return self.queues is None and Role.ADMIN in self.roles
 
     def reaches(self, queue: str) -> bool:
         """Whether it may be about the queue; what a server signs and sends is for `admin` alone."""
@@ -76,15 +81,27 @@ class Given(Struct, Generic[Q, B], frozen=True):
     body: B
 
 
-class Plan(Struct, Generic[R], frozen=True):
+class About(Struct, frozen=True, kw_only=True):
+    """What a request or command names, so that `reach` can tell whether the one who asks reaches all of it.
+
+    `queue`, `jobs` by their ids, a `schedule` by its name, and the `options` of new jobs, which may name further
+    queues (follow-ups) and jobs (parents). What names none of these is for those who reach every queue.
+    """
+
+    queue: str | None = None
+    jobs: tuple[str, ...] = ()
+    schedule: str | None = None
+    options: Sequence[Mapping[str, Any]] = ()
+
+
+class Plan(About, Generic[R], frozen=True):
     """What a handler makes of a request: what to ask of the queue, and how to put the answer.
 
-    `queue` or `jobs` say what it reaches, for those who may reach only some queues. `waits`: the answer may
-    take its time, so whoever carries it should notice when nobody waits for it any more.
+    `waits`: the answer may take its time, so whoever carries it should notice when nobody waits for it any more.
+    `within`: takes from a result over all queues what is in queues that the one who asks does not reach.
     """
 
     call: Call[R]
     shape: Callable[[R], bytes]
-    queue: str | None = None
-    jobs: tuple[str, ...] = ()
     waits: bool = False
+    within: Callable[[R, Callable[[str], bool]], R] | None = None

@@ -14,15 +14,25 @@ from pyqueue.web.route import Route
 def _create(given: Given[NoQuery, bodies.ScheduleBody]) -> Plan[Any]:
     body = given.body
     data = bodies.result_of(body.job_data)
+    options = body.given()
     call: Any = twins.CREATE_SCHEDULE(
-        body.name, body.queue, body.job_name, data, fires_at_once=body.fires_at_once, **body.given()
+        body.name, body.queue, body.job_name, data, fires_at_once=body.fires_at_once, **options
     )
-    return Plan(call, answers.one_schedule, queue=body.queue)
+    return Plan(
+        call, answers.one_schedule, queue=body.queue, schedule=body.name, options=[options.get("job_options", {})]
+    )
 
 
 def _edit(given: Given[NoQuery, bodies.ScheduleChanges]) -> Plan[Any]:
-    call: Any = twins.EDIT_SCHEDULE(given.path[0], **given.body.given())
-    return Plan(call, answers.one_schedule)
+    changes = given.body.given()
+    call: Any = twins.EDIT_SCHEDULE(given.path[0], **changes)
+    return Plan(
+        call,
+        answers.one_schedule,
+        queue=changes.get("queue"),
+        schedule=given.path[0],
+        options=[changes.get("job_options") or {}],
+    )
 
 
 def _list(given: Given[NoQuery, None]) -> Plan[Any]:
@@ -30,28 +40,29 @@ def _list(given: Given[NoQuery, None]) -> Plan[Any]:
 
 
 def _get(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.GET_SCHEDULE(given.path[0]), answers.one_schedule)
+    return Plan(twins.GET_SCHEDULE(given.path[0]), answers.one_schedule, schedule=given.path[0])
 
 
 def _runs(given: Given[bodies.RunsQuery, None]) -> Plan[Any]:
     limit = min(given.query.limit, limits.SCHEDULE_RUNS_KEPT)
-    return Plan(twins.SCHEDULE_RUNS(given.path[0], limit=limit), answers.schedule_runs)
+    return Plan(twins.SCHEDULE_RUNS(given.path[0], limit=limit), answers.schedule_runs, schedule=given.path[0])
 
 
 def _pause(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.PAUSE_SCHEDULE(given.path[0]), answers.changed)
+    return Plan(twins.PAUSE_SCHEDULE(given.path[0]), answers.changed, schedule=given.path[0])
 
 
 def _resume(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.RESUME_SCHEDULE(given.path[0]), answers.changed)
+    return Plan(twins.RESUME_SCHEDULE(given.path[0]), answers.changed, schedule=given.path[0])
 
 
 def _trigger(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.TRIGGER_SCHEDULE(given.path[0]), answers.pushed)
+    return Plan(twins.TRIGGER_SCHEDULE(given.path[0]), answers.pushed, schedule=given.path[0])
 
 
 def _delete(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.DELETE_SCHEDULE(given.path[0]), answers.changed)  # Also for one that is not there.
+    # Also well for one that is not there.
+    return Plan(twins.DELETE_SCHEDULE(given.path[0]), answers.changed, schedule=given.path[0])
 
 
 _GONE: Final = ("SCHEDULE_NOT_FOUND",)

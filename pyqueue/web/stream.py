@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -12,8 +13,9 @@ from pyqueue.core.shapes import moment_text
 from pyqueue.core.states import JobState
 from pyqueue.core.transitions import Event
 from pyqueue.core.validate import shown
+from pyqueue.web import reach
 from pyqueue.web.errors import Refusal
-from pyqueue.web.request import Grant
+from pyqueue.web.request import About, Grant
 
 # The four of the wire format; a follower who asks for nothing else gets these.
 WIRE_EVENTS: Final = frozenset({"job.pushed", "job.completed", "job.failed", "job.cancelled"})
@@ -50,10 +52,12 @@ class Filter(Struct, frozen=True):
     jobs: frozenset[str] | None
     after: int | None
     is_full: bool
+    reaches: Callable[[str], bool]
 
     def takes(self, change: JobChange) -> bool:
         return (
-            (self.queues is None or change.queue in self.queues)
+            self.reaches(change.queue)
+            and (self.queues is None or change.queue in self.queues)
             and (self.jobs is None or change.job_id in self.jobs)
             and stream_name(change) in self.names
         )
@@ -77,13 +81,11 @@ def filter_of(query: str, last_event_id: str | None, grant: Grant) -> Filter:
     given = {key: values[-1] for key, values in parse_qs(query).items()}
     names = _names(given.get("events"))
     queues = _parted(given.get("queues"))
-    if grant.queues is not None:
-        for queue in queues or ():
-            if queue not in grant.queues:
-                raise Refusal("FORBIDDEN", f"token {grant.name!r} does not reach the queue {queue[:80]!r}.")
-        queues = queues or grant.queues
+    for queue in sorted(queues or ()):
+        reach.require(grant, About(queue=queue))
     is_full = given.get("full", "").lower() in ("1", "true") or names - WIRE_EVENTS != frozenset()
-    return Filter(names, queues, _parted(given.get("jobs")), _position(given.get("after") or last_event_id), is_full)
+    after = _position(given.get("after") or last_event_id)
+    return Filter(names, queues, _parted(given.get("jobs")), after, is_full, grant.reaches)
 
 
 def _names(text: str | None) -> frozenset[str]:

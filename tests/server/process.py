@@ -83,6 +83,7 @@ class Client:
 class Server(NamedTuple):
     process: subprocess.Popen[str]
     port: int
+    tcp_port: int
     path: Path
     log: list[str]
 
@@ -99,18 +100,17 @@ def serving(path: Path, *arguments: str, **environment: str) -> Iterator[Server]
     )
     assert process.stderr is not None
     log: list[str] = []
-    port = None
+    ports: dict[str, int] = {}
     try:
         for line in process.stderr:
             log.append(line)
-            found = re.match(r"http on .+:(\d+)$", line)
-            if found:
-                port = int(found[1])
+            if found := re.match(r"(http|tcp) on .+:(\d+)$", line):
+                ports[found[1]] = int(found[2])
             if "started" in line:
                 break
-        assert port is not None, "".join(log)
+        assert len(ports) == 2, "".join(log)
         threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True).start()
-        yield Server(process, port, path, log)
+        yield Server(process, ports["http"], ports["tcp"], path, log)
     finally:
         process.kill()
         process.wait()

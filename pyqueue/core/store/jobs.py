@@ -34,6 +34,7 @@ _BOUND: Final = """
     FROM pyqueue_dependency LEFT JOIN pyqueue_job AS parent ON parent.id = parent_id
     WHERE child_id IN ({marks}) AND binds IS NOT NULL ORDER BY child_id, parent_id
 """
+_QUEUES: Final = "SELECT id, queue FROM pyqueue_job WHERE id IN ({marks})"
 _COMPLETED: Final = "SELECT id, flow_id, metadata, result FROM pyqueue_job WHERE id = ? AND state = 4"
 _LOGS: Final = """
     SELECT job_id, logged_at, message, number FROM pyqueue_log WHERE job_id IN ({marks}) ORDER BY job_id, number
@@ -60,6 +61,11 @@ def get(tx: Transaction, key: int) -> Job | None:
     """The job with its logs and parents."""
     row = tx.row(_GET, (key,))
     return None if row is None else with_details(tx, [Job(tx.salt, *row)])[0]
+
+
+def queues_of(tx: Transaction, keys: Sequence[int]) -> dict[int, str]:
+    """The queue of each of these jobs that exists."""
+    return dict(_of_jobs(tx, _QUEUES, keys))
 
 
 class Completed(NamedTuple):
