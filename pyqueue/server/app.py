@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Final
 
 from pyqueue.core.errors import PyQueueError, RateLimited
 from pyqueue.core.queue import PyQueue
@@ -18,24 +16,18 @@ from pyqueue.server.events import Streams
 from pyqueue.server.measures import Measures
 from pyqueue.server.settings import Settings
 from pyqueue.web.api import Api, Ready
+from pyqueue.web.asgi import LongPolls, Receive, Scope, Send, body_of, headers_of, path_of, send_reply
 from pyqueue.web.errors import Refusal, envelope, reply_to
 from pyqueue.web.openapi import BASE
 from pyqueue.web.request import Grant, Reply, Request
 
 log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 _SECURITY: Final = (
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("x-frame-options", "DENY"),
 )
-# What may pass before a client has sent its whole body; slower ones only hold a connection.
-_BODY_SECONDS: Final = 60.0
-_DRAINED_BYTES_MAX: Final = 16 * 1_048_576
 _REQUEST_ID_LENGTH_MAX: Final = 128
 # The mark, in the scope of a request, of one that may have waited for jobs.
 _WAITED: Final = "pyqueue.waited"
@@ -58,7 +50,7 @@ class App:
             "scheduler_tick_duration_seconds": lambda: queue.housekeeping_seconds,
         }
         self._scrape = scrape.Scrape(queue, self.measures)
-        self._waits: set[asyncio.Task[Reply]] = set()
+        self._long_polls = LongPolls(self._api)
         self._is_stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,17 +62,16 @@ class App:
     def stop(self) -> None:
         """Ends long polls and streams; other requests run to their end."""
         self._is_stopping = True
-        for wait in self._waits:
-            wait.cancel()
+        self._long_polls.stop()
         self._streams.stop()
 
     # --- HTTP -----------------------------------------------------------------------------------
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        headers = _headers(scope)
+        headers = headers_of(scope)
         request_id = _request_id(headers)
-        path = _path(scope)
+        path = path_of(scope)
         try:
             reply = await self._answer(scope, path, headers, receive, send)
         except (Refusal, PyQueueError) as error:
@@ -91,7 +82,7 @@ class App:
         if reply is None:  # It was streamed, or its client is gone.
             return
         extra = (*self._origins.headers(headers.get("origin")), *_SECURITY, ("x-request-id", request_id))
-        await _send_reply(send, reply, extra, with_body=scope["method"] != "HEAD")
+        await send_reply(send, reply, extra=extra, with_body=scope["method"] != "HEAD")
         seconds = time.perf_counter() - began
         if scope["method"] != "OPTIONS":
             self.measures.answered(scope["method"], reply.status, None if scope.get(_WAITED) else seconds)
@@ -125,7 +116,7 @@ class App:
             )  # fmt: skip
         if below == "/events/tickets" and scope["method"] == "POST" and grant is not None:
             return self._streams.ticket(grant, self.authentication.tokens)
-        body = await self._body(receive, headers)
+        body = await body_of(receive, headers, self._body_bytes_max)
         request = Request(
             method=scope["method"],
             path=below,
@@ -143,7 +134,7 @@ class App:
         """Does what was asked for, with a look at the clock."""
         if ready.plan.waits:
             scope[_WAITED] = True
-            return await self._waited(ready, receive)
+            return await self._long_polls.answer(ready, receive)
         began = time.perf_counter()
         try:
             return await self._api.acarry_out(ready)
@@ -171,56 +162,11 @@ class App:
             await self._queue.aevents()
         return Reply(200, b'{"ok":true}')
 
-    async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
-        length = headers.get("content-length", "")
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        is_too_large = max(len(body), int(length) if length.isdecimal() else 0) > self._body_bytes_max
-        if not message.get("more_body") and not is_too_large:
-            return body
-        parts, size = [body], len(body)
-        async with asyncio.timeout(_BODY_SECONDS):
-            # A client that is still sending would not see the answer to a body that is too large: let it finish,
-            # unless it has far too much to say.
-            while message.get("more_body") and size <= _DRAINED_BYTES_MAX:
-                message = await receive()
-                size += len(message.get("body", b""))
-                is_too_large = is_too_large or size > self._body_bytes_max
-                if not is_too_large:
-                    parts.append(message.get("body", b""))
-        if is_too_large:
-            raise Refusal(
-                "PAYLOAD_TOO_LARGE",
-                f"the body has more than {self._body_bytes_max:,} bytes; send less, or in parts.",
-                headers=(("connection", "close"),),
-            )
-        return b"".join(parts)
-
-    async def _waited(self, ready: Ready, receive: Receive) -> Reply | None:
-        """Carries out what may take long; ends it when the client is gone, or the server is to stop.
-
-        A pull that is cancelled gives back what it had taken, so no job is lost to a client that has left.
-        """
-        answer = asyncio.create_task(self._api.acarry_out(ready))
-        gone = asyncio.create_task(_disconnected(receive))
-        self._waits.add(answer)
-        try:
-            if self._is_stopping:
-                answer.cancel()
-            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return Reply(200, ready.plan.shape([])) if answer.cancelled() else answer.result()
-            answer.cancel()
-            return None
-        finally:
-            self._waits.discard(answer)
-            gone.cancel()
-
     # --- WebSocket ------------------------------------------------------------------------------
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _headers(scope)
-        path, query = _path(scope), scope["query_string"].decode("latin-1")
+        headers = headers_of(scope)
+        path, query = path_of(scope), scope["query_string"].decode("latin-1")
         await receive()  # the request to connect
         try:
             if path != BASE + "/events":
@@ -231,35 +177,12 @@ class App:
             await _refuse_websocket(scope, send, reply_to(error))
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def _path(scope: Scope) -> str:
-    """The path as it was sent, percent-encoded, without the place where a proxy has put us."""
-    raw = scope.get("raw_path") or scope["path"].encode()
-    path: str = raw.partition(b"?")[0].decode("latin-1")
-    return path.removeprefix(scope.get("root_path", ""))
-
-
 def _request_id(headers: dict[str, str]) -> str:
     """The id that a proxy or client has given the request, or a new one."""
     given = headers.get("x-request-id", "")
     if given and len(given) <= _REQUEST_ID_LENGTH_MAX and given.isascii() and given.isprintable():
         return given
     return os.urandom(8).hex()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
-
-
-async def _send_reply(send: Send, reply: Reply, extra: tuple[tuple[str, str], ...], *, with_body: bool) -> None:
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in (*reply.headers, *extra)]
-    headers.append((b"content-length", str(len(reply.body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body if with_body else b""})
 
 
 async def _refuse_websocket(scope: Scope, send: Send, reply: Reply) -> None:

@@ -8,7 +8,7 @@ what came earlier. Where the log does not reach back far enough, the reader is t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -17,17 +17,15 @@ import msgspec
 from pyqueue.core.job import EventPage, JobChange
 from pyqueue.core.queue import PyQueue
 from pyqueue.server.tokens import TICKET_SECONDS, Tokens
+from pyqueue.web import sse
 from pyqueue.web.answers import event_object
+from pyqueue.web.asgi import Receive, Send, disconnected
 from pyqueue.web.errors import Refusal
 from pyqueue.web.request import Grant, Reply, Role
+from pyqueue.web.sse import SILENCE_MS
 from pyqueue.web.stream import Filter, filter_of, stream_name
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 _encode: Final = msgspec.json.encode
-# A comment (or nothing, on a WebSocket) so often, so that proxies do not take the silence for the end.
-_SILENCE_MS: Final = 15_000
 # Commits that come within this go out together: each look at the log costs a read.
 _GATHER_SECONDS: Final = 0.02
 _PAGE_ROWS: Final = 500
@@ -70,14 +68,14 @@ class Streams:
         _require_reader(grant)
         wanted = filter_of(query, headers.get("last-event-id"), grant)
         position = await self._begin(wanted)
-        head = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        head = [(b"content-type", sse.CONTENT_TYPE.encode()), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": head})
 
         async def write() -> None:
             async for page in self._pages(position):
                 await send({"type": "http.response.body", "body": _sse(page, wanted), "more_body": True})
 
-        await self._until_gone("sse", write(), _http_gone(receive))
+        await self._until_gone("sse", write(), disconnected(receive))
         if self._is_stopping:
             await send({"type": "http.response.body", "body": b""})
         return None
@@ -106,7 +104,7 @@ class Streams:
     async def _pages(self, position: int) -> AsyncIterator[EventPage]:
         """What happens from a position on; a page without changes after a time of silence."""
         while True:
-            page = await self._queue.aevents(position, limit=_PAGE_ROWS, wait_ms=_SILENCE_MS)
+            page = await self._queue.aevents(position, limit=_PAGE_ROWS, wait_ms=SILENCE_MS)
             yield page
             position = page.position
             await asyncio.sleep(_GATHER_SECONDS)
@@ -131,14 +129,13 @@ def _require_reader(grant: Grant) -> None:
 
 def _sse(page: EventPage, wanted: Filter) -> bytes:
     """A page as server-sent events. Only the last of a commit has an id: whoever comes back misses none of it."""
-    lines = [b"event: gap\ndata: {}\n\n"] if page.has_gap else []
+    lines = [sse.event("gap", b"{}")] if page.has_gap else []
     for change, is_last in _selected(page, wanted):
-        name = stream_name(change)
         data = _encode(event_object(change) if wanted.is_full else wanted.plain(change))
-        mark = b"id: %d\n" % change.position if is_last and change.position is not None else b""
-        lines.append(mark + b"event: %s\ndata: %s\n\n" % (name.encode(), data))
+        position = str(change.position) if is_last and change.position is not None else None
+        lines.append(sse.event(stream_name(change), data, last_id=position))
     # The position moves on although nothing was of interest, so that a return does not begin too far back.
-    lines.append(b"id: %d\n: at %d\n\n" % (page.position, page.position))
+    lines.append(b"id: %d\n%s" % (page.position, sse.comment(f"at {page.position}")))
     return b"".join(lines)
 
 
@@ -161,11 +158,6 @@ def _selected(page: EventPage, wanted: Filter) -> list[tuple[JobChange, bool]]:
         for change, after in zip(page.changes, following, strict=False)
         if wanted.takes(change)
     ]
-
-
-async def _http_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
 
 
 async def _websocket_gone(receive: Receive) -> None:
