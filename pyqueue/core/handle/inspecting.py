@@ -19,6 +19,7 @@ from pyqueue.core.states import JobState
 from pyqueue.core.store import jobs
 from pyqueue.core.store.jobs import Filter
 from pyqueue.core.store.transaction import Transaction
+from pyqueue.core.validate import integer
 
 
 class Inspecting:
@@ -26,17 +27,23 @@ class Inspecting:
 
     _runtime: Runtime
 
-    def get_job(self, job: JobOrId) -> Job:
-        """The job as it is now, with its logs and parents.
+    def get_job(self, job: JobOrId, *, wait_ms: int = 0) -> Job:
+        """The job as it is now, with its logs and parents; one that has not ended, after waiting for that so long.
 
         Raises:
             JobNotFound: no such job here. ValidationError: not an id at all.
         """
-        return self._runtime.read(lambda tx: require_job(tx, job_id(job)))
+        name = job_id(job)
+        if integer(wait_ms, "wait_ms", 0, limits.WAIT_MS_MAX):
+            return waiting.ended(self._runtime, name, wait_ms / 1_000)
+        return self._runtime.read(lambda tx: require_job(tx, name))
 
-    async def aget_job(self, job: JobOrId) -> Job:
+    async def aget_job(self, job: JobOrId, *, wait_ms: int = 0) -> Job:
         """`get_job` for event loops."""
-        return await self._runtime.aread(lambda tx: require_job(tx, job_id(job)))
+        name = job_id(job)
+        if integer(wait_ms, "wait_ms", 0, limits.WAIT_MS_MAX):
+            return await waiting.aended(self._runtime, name, wait_ms / 1_000)
+        return await self._runtime.aread(lambda tx: require_job(tx, name))
 
     def list_jobs(
         self,

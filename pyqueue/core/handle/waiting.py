@@ -113,33 +113,41 @@ async def aevents(runtime: Runtime, read: Callable[[Transaction], EventPage], wa
 
 def wait_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
     """Waits until the job has finished; gives its result, or raises what it came to instead."""
-    deadline = _FOREVER if timeout is None else time.monotonic() + timeout
+    return _result_of(ended(runtime, job_id, _FOREVER if timeout is None else timeout))
+
+
+async def await_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
+    """`wait_for` for event loops."""
+    return _result_of(await aended(runtime, job_id, _FOREVER if timeout is None else timeout))
+
+
+def ended(runtime: Runtime, job_id: str, seconds: float) -> Job:
+    """Waits up to `seconds` for the job to finish; gives it as it is then."""
+    deadline = time.monotonic() + seconds
     while True:
         woken = threading.Event()
         waiter = _waiter_for(runtime, job_id, woken.set)
         try:
             job = runtime.read(lambda tx: require_job(tx, job_id))
-            if job.state.is_terminal:
-                return _result_of(job)
-            _require_time(job, deadline)
+            if job.state.is_terminal or time.monotonic() >= deadline:
+                return job
             woken.wait(_bounded(_FOREVER, deadline))
         finally:
             runtime.wakeups.remove(waiter)
 
 
-async def await_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
-    """`wait_for` for event loops."""
+async def aended(runtime: Runtime, job_id: str, seconds: float) -> Job:
+    """`ended` for event loops."""
     import asyncio
 
-    deadline = _FOREVER if timeout is None else time.monotonic() + timeout
+    deadline = time.monotonic() + seconds
     while True:
         woken = asyncio.Event()
         waiter = _waiter_for(runtime, job_id, setter(woken))
         try:
             job = await runtime.aread(lambda tx: require_job(tx, job_id))
-            if job.state.is_terminal:
-                return _result_of(job)
-            _require_time(job, deadline)
+            if job.state.is_terminal or time.monotonic() >= deadline:
+                return job
             await wait(woken, _bounded(_FOREVER, deadline))
         finally:
             runtime.wakeups.remove(waiter)
@@ -187,14 +195,11 @@ def _result_of(job: Job) -> Any:
         raise JobFailed(
             f"job {job.id} has used up its attempts ({job.attempt} of {job.max_attempts}): {job.last_error}"
         )
-    raise JobCancelled(f"job {job.id} was cancelled{f': {job.last_error}' if job.last_error else ''}.")
-
-
-def _require_time(job: Job, deadline: float) -> None:
-    if time.monotonic() >= deadline:
+    if not job.state.is_terminal:
         raise WaitTimeout(
             f"job {job.id} is {job.state} and has not finished in time; it goes on. Wait again, or longer."
         )
+    raise JobCancelled(f"job {job.id} was cancelled{f': {job.last_error}' if job.last_error else ''}.")
 
 
 def setter(event: asyncio.Event) -> Callable[[], None]:

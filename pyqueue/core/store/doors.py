@@ -43,6 +43,11 @@ def executor_of(connection: Any) -> tuple[_Door, AfterCommit | None]:
     )
 
 
+def is_async(connection: Any) -> bool:
+    """Whether it is an async form of SQLAlchemy's around a plain session or connection, which `run_sync` gives."""
+    return hasattr(connection, "run_sync")
+
+
 class _Door(Executor, Protocol):
     """A connection of the caller's."""
 
@@ -72,11 +77,11 @@ class _DbApi:
         return cursor.execute(sql, params or ())
 
     def begin(self) -> None:
-        _begin(self._connection)
+        _begin(self._connection, self.execute_sql)
 
 
 class _SqlAlchemy:
-    """An SQLAlchemy `Connection` over pysqlite."""
+    """An SQLAlchemy `Connection` over pysqlite or aiosqlite."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -86,16 +91,15 @@ class _SqlAlchemy:
         return result
 
     def begin(self) -> None:
-        driver = self._connection.connection.driver_connection
-        if isinstance(driver, sqlite3.Connection):
-            _begin(driver)
+        # aiosqlite's has the attributes of the one that it keeps on its thread.
+        _begin(self._connection.connection.driver_connection, self.execute_sql)
 
 
-def _begin(connection: sqlite3.Connection) -> None:
+def _begin(connection: Any, execute: Callable[[str], object]) -> None:
     """What `sqlite3` does before an INSERT: begins, unless its owner has said that he will."""
     begins_by_itself = getattr(connection, "autocommit", -1) == -1 and connection.isolation_level is not None
     if begins_by_itself and not connection.in_transaction:
-        connection.execute(f"BEGIN {connection.isolation_level}")
+        execute(f"BEGIN {connection.isolation_level}")
 
 
 def _after_peewee_commit(database: peewee.Database) -> AfterCommit:

@@ -28,15 +28,15 @@ class Pusher(Protocol):
 
     def push_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]: ...
 
+    async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str: ...
+
+    async def apush_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]: ...
+
 
 class TaskQueue(Pusher, Protocol):
     """The calls of a queue that pushing tasks needs."""
 
     def on(self, connection: Any) -> Pusher: ...
-
-    async def apush(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str: ...
-
-    async def apush_many(self, queue: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]: ...
 
     def get_job(self, job: str, /) -> Job: ...
 
@@ -202,8 +202,7 @@ class TaskPush(Generic[P, R]):
 
     async def apush(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """See `Task.apush`."""
-        data = self._task.signature.arguments_of(args, kwargs)
-        return self._handle(await self._task.owner().apush(self._queue, self._task.name, data, **self._options))
+        return await self._apush_to(self._task.owner(), args, kwargs)
 
     def map(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """See `Task.map`."""
@@ -211,8 +210,7 @@ class TaskPush(Generic[P, R]):
 
     async def amap(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """See `Task.amap`."""
-        pushed = await self._task.owner().apush_many(self._queue, self._jobs(calls))
-        return [self._handle(job_id) for job_id in pushed]
+        return await self._amap_to(self._task.owner(), calls)
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """See `Task.call`."""
@@ -230,8 +228,15 @@ class TaskPush(Generic[P, R]):
         data = self._task.signature.arguments_of(args, kwargs)
         return self._handle(pusher.push(self._queue, self._task.name, data, **self._options))
 
+    async def _apush_to(self, pusher: Pusher, args: Sequence[Any], kwargs: Mapping[str, Any]) -> JobHandle[R]:
+        data = self._task.signature.arguments_of(args, kwargs)
+        return self._handle(await pusher.apush(self._queue, self._task.name, data, **self._options))
+
     def _map_to(self, pusher: Pusher, calls: Iterable[Any]) -> list[JobHandle[R]]:
         return [self._handle(job_id) for job_id in pusher.push_many(self._queue, self._jobs(calls))]
+
+    async def _amap_to(self, pusher: Pusher, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        return [self._handle(job_id) for job_id in await pusher.apush_many(self._queue, self._jobs(calls))]
 
     def _jobs(self, calls: Iterable[Any]) -> list[dict[str, Any]]:
         if isinstance(calls, str | bytes | Mapping):
@@ -257,9 +262,17 @@ class JoinedTaskPush(Generic[P, R]):
         """`Task.push` in the caller's transaction: the id is known at once, the job there at the commit."""
         return self._form._push_to(self._pusher, args, kwargs)
 
+    async def apush(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """`push` for an async session or connection."""
+        return await self._form._apush_to(self._pusher, args, kwargs)
+
     def map(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """`Task.map` in the caller's transaction."""
         return self._form._map_to(self._pusher, calls)
+
+    async def amap(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """`map` for an async session or connection."""
+        return await self._form._amap_to(self._pusher, calls)
 
 
 class AsyncTask(Task[P, R]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import peewee
 import psycopg
@@ -14,6 +15,8 @@ from pyqueue.core.store.dialect import for_postgres
 from pyqueue.core.store.doors import AfterCommit, after_session_commit
 from pyqueue.core.store.executor import Cursor
 from pyqueue.core.validate import shown
+
+_MARK: Final = re.compile(r"\$(\d+)")
 
 
 class Door(Protocol):
@@ -99,18 +102,32 @@ class _Peewee:
 
 
 class _SqlAlchemy:
-    """An SQLAlchemy `Connection` over psycopg or psycopg2."""
+    """An SQLAlchemy `Connection` over psycopg, psycopg2 or asyncpg."""
 
     def __init__(self, connection: Any, schema: str | None) -> None:
         self._connection = connection
         self._schema = schema
+        self._is_numbered = connection.dialect.paramstyle == "numeric_dollar"  # asyncpg
 
     @property
     def is_alone(self) -> bool:
-        return _commits_by_itself(self._connection.connection.driver_connection)
+        connection = self._connection.connection
+        if self._is_numbered:
+            return bool(connection.dbapi_connection.autocommit and not connection.driver_connection.is_in_transaction())
+        return _commits_by_itself(connection.driver_connection)
 
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Any:
-        return self._connection.exec_driver_sql(for_postgres(sql, self._schema, "%s"), tuple(params or ()))
+        given = tuple(params or ())
+        if self._is_numbered:
+            text = _with_types(for_postgres(sql, self._schema), given)
+        else:
+            text = for_postgres(sql, self._schema, "%s")
+        return self._connection.exec_driver_sql(text, given)
+
+
+def _with_types(sql: str, params: Sequence[Any]) -> str:
+    """The statement with whole numbers named as such: asyncpg asks the server for types, psycopg sends them along."""
+    return _MARK.sub(lambda mark: mark[0] + "::bigint" * isinstance(params[int(mark[1]) - 1], int), sql)
 
 
 def _commits_by_itself(driver: Any) -> bool:
