@@ -344,3 +344,21 @@ def test_an_annotation_may_be_defined_later(queue: PyQueue) -> None:
 @dataclass
 class LaterOn:
     street: str
+
+
+def test_tasks_that_were_let_go_may_be_included_elsewhere(queue: PyQueue) -> None:
+    tasks, other = Tasks(), Tasks()
+
+    @tasks.every(minutes=5)
+    @tasks.task(aliases=["older"])
+    def work() -> None: ...
+
+    queue.include(tasks)
+    queue.tasks.exclude(other)
+    queue.tasks.exclude(tasks)
+
+    assert queue.tasks.names == [] and queue.tasks.schedules == {} and queue.tasks.find("older") is None
+    with pytest.raises(ConfigError, match="belongs to no queue"):
+        work.push()
+    other.include(tasks)
+    assert other.find("older") is work and list(other.schedules) == ["work"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
 import pytest
 
-from pyqueue import PyQueue
+from pyqueue import JobState, PyQueue
 from pyqueue.core.errors import JobCancelled, JobFailed, WaitTimeout
 
 
@@ -61,3 +62,15 @@ def test_a_long_poll_gets_a_job_whose_delay_ends_meanwhile(path: Path) -> None:
         queue.push("q", "n", delay_ms=50)
 
         assert [job.name for job in queue.pull("q", wait_ms=10_000)] == ["n"]
+
+
+def test_a_job_is_given_when_it_has_ended_or_the_wait_is_over(queue: PyQueue) -> None:
+    job_id = queue.push("q", "n")
+
+    assert queue.get_job(job_id, wait_ms=1).state is JobState.WAITING
+    [job] = queue.pull("q")
+    ending = threading.Thread(target=lambda: queue.ack(job))
+    ending.start()
+    assert queue.get_job(job_id, wait_ms=20_000).state is JobState.COMPLETED
+    ending.join()
+    assert asyncio.run(queue.aget_job(job_id, wait_ms=20_000)).state is JobState.COMPLETED

@@ -134,6 +134,12 @@ class Tasks(Timing):
             self._add(task, aliases)
         other._outer = self
 
+    def exclude(self, other: Tasks) -> None:
+        """Lets the tasks of an included registry go, which may then be included elsewhere. Any other stays as it is."""
+        if other._outer is self:
+            self._drop(other)
+            other._outer = None
+
     def wrap(self, hook: Hook) -> Hook:
         """Surrounds every run of these tasks (for a queue: of everything that its workers run) with the hook.
 
@@ -185,6 +191,15 @@ class Tasks(Timing):
         if self._outer is not None:
             self._outer._add_schedules(schedules)
         super()._add_schedules(schedules)
+
+    def _drop(self, other: Tasks) -> None:
+        if self._outer is not None:
+            self._outer._drop(other)
+        for ours, theirs in (
+            (self._tasks, other._tasks), (self._aliases, other._aliases), (self._schedules, other._schedules)
+        ):  # fmt: skip
+            for name in theirs:
+                del ours[name]
 
     def _require_free(self, task: AnyTask, names: Sequence[str]) -> None:
         for name in names:
