@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 
 from pyqueue.core.store.dialect import for_postgres
+from pyqueue.core.store.postgres.statements import Answer, Statements
 
 # A statement of ours takes milliseconds. What takes much longer waits for somebody's forgotten transaction,
 # and a transaction of ours that idles belongs to a process that is suspended or cut off.
@@ -22,14 +23,13 @@ _SETTINGS: Final = {
 # A connection to a machine that is gone is noticed within half a minute, not after the two hours of TCP.
 _DEFAULTS: Final = {
     "application_name": "pyqueue",
+    "client_encoding": "UTF8",
     "connect_timeout": "10",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "25000",
 }
-_PREPARE_AFTER: Final = 2
-_PREPARED_MAX: Final = 400
 
 
 class Location(NamedTuple):
@@ -53,11 +53,10 @@ class PostgresConnection:
     def __init__(self, location: Location, *, prepares: bool = True) -> None:
         self._schema = location.schema
         self._connection = psycopg.connect(_conninfo_of(location), autocommit=True, cursor_factory=RawCursor)
-        self._connection.prepare_threshold = _PREPARE_AFTER if prepares and not location.is_pooled else None
-        self._connection.prepared_max = _PREPARED_MAX
+        self._connection.prepare_threshold = None
         for name in ("json", "jsonb"):  # JSON stays text: the engine decodes it, and only where it is asked for.
             self._connection.adapters.register_loader(name, TextLoader)
-        self._cursor = self._connection.cursor()
+        self._statements = Statements(self._connection, prepares=prepares and not location.is_pooled)
         self.writes = 0
 
     @property
@@ -74,26 +73,24 @@ class PostgresConnection:
         """Open, and outside any transaction."""
         return not self._connection.closed and self._connection.info.transaction_status == pq.TransactionStatus.IDLE
 
-    def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Any:
-        """Runs a statement with `?` placeholders. What the one before it gave is gone."""
+    def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Answer:
+        """Runs a statement with `?` placeholders."""
         if not sql.lstrip().startswith("SELECT"):
             self.writes += 1
-        return self._cursor.execute(for_postgres(sql, self._schema), params)
+        return self._statements.run(for_postgres(sql, self._schema), params)
 
     def begin(self, *, waits_for_disk: bool) -> None:
         """Begins a transaction that at its commit waits for the disk, or does not."""
-        # In one round trip: without parameters, statements may stand together.
-        sql = "BEGIN" if waits_for_disk else "BEGIN; SET LOCAL synchronous_commit = off"
-        self._cursor.execute(sql, prepare=False)
+        self._statements.run_plain(b"BEGIN" if waits_for_disk else b"BEGIN; SET LOCAL synchronous_commit = off")
 
     def commit(self) -> None:
-        self._cursor.execute("COMMIT", prepare=False)
+        self._statements.run_plain(b"COMMIT")
 
     def rollback(self) -> bool:
         """Undoes what is open; False if the connection is not fit for use any more."""
         if self._connection.info.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
             try:
-                self._cursor.execute("ROLLBACK", prepare=False)
+                self._statements.run_plain(b"ROLLBACK")
             except psycopg.Error:
                 return False
         return self.is_usable

@@ -50,9 +50,9 @@ class ServerClock:
         if not isinstance(self._clock, SystemClock):
             return
         asked_us = self._clock.now_us()
-        [server_us] = connection.execute_sql(
+        [(server_us,)] = connection.execute_sql(
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-        ).fetchone()
+        ).fetchall()
         self._offset_us = server_us - (asked_us + self._clock.now_us()) // 2
 
 
@@ -194,7 +194,7 @@ class PostgresStore:
         _ = self.salt
         self._watch = self._watch or PostgresWriter(self)
         try:
-            [last] = self._watch.connection().execute_sql("SELECT last_value FROM pyqueue_position").fetchone()
+            [(last,)] = self._watch.connection().execute_sql("SELECT last_value FROM pyqueue_position").fetchall()
         except psycopg.Error as error:
             self._watch.drop()
             raise self.translated(error) from error
