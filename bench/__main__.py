@@ -21,6 +21,7 @@ SCENARIOS = (
     "orchestration",
     "flows",
     "postgres",
+    "postgres_peers",
     "peers",
     "server",
 )

@@ -13,28 +13,22 @@ mingle and gossip; Dramatiq and pyqueue: 8 at a time; huey: one thread, since mo
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
 import time
-import venv
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.measure import Row, folder, percentile, spread
+from bench.peer.processes import ROOT, answer, memory_mb, process, python_of_peers, tell
 
-ROOT = Path(__file__).parent.parent
-PEERS_PYTHON = "PYQUEUE_BENCH_PEERS"
 BUDGET_SECONDS = 280.0
-STEP_SECONDS = 40.0
 
 
 class Peer(NamedTuple):
@@ -92,7 +86,7 @@ def run(*, quick: bool) -> list[Row]:
     rounds, pushes = (1, 30) if quick else (3, 50)
     if shutil.which("redis-server") is None:
         return [Row("peers", "", "not measured: no redis-server here")]
-    python = _python_of_peers()
+    python = python_of_peers("peers")
     deadline = time.monotonic() + BUDGET_SECONDS
     figures = {peer: Figures() for peer in (*OURS, *THEIRS)}
     for number in range(rounds):
@@ -171,71 +165,24 @@ def _measure(peer: Peer, python: str, figures: Figures, pushes: int) -> None:
             "RQ_REDIS_URL": "",
         }
         environment["RQ_REDIS_URL"] = environment["BENCH_REDIS"]
-        driver = stack.enter_context(_process([python, "-m", "bench.peer.driver", peer.module], environment))
-        _tell(driver, f"backlog {peer.jobs}")
-        _answer(driver)
+        driver = stack.enter_context(process([python, "-m", "bench.peer.driver", peer.module], environment))
+        tell(driver, f"backlog {peer.jobs}")
+        answer(driver)
         began = time.perf_counter()
-        worker = stack.enter_context(_process([python, *peer.worker], environment, keeps_output=False))
-        first, last = _answer(driver)
+        worker = stack.enter_context(process([python, *peer.worker], environment, keeps_output=False))
+        first, last = answer(driver)
         time.sleep(1.0)
         figures.start_ms.append((first - began) * 1_000)
         figures.backlog.append(peer.jobs / (last - first))
-        figures.memory_mb.append(_memory_mb(worker.pid))
+        figures.memory_mb.append(memory_mb(worker.pid))
         for command in ("latency", "single", "many"):
             number = pushes if command == "latency" else peer.jobs // 2 if command == "single" else peer.jobs
-            _tell(driver, f"{command} {number}")
-            answer = _answer(driver)
+            tell(driver, f"{command} {number}")
+            taken = answer(driver)
             if command == "latency":
-                figures.latency_ms += [seconds * 1_000 for seconds in answer]
+                figures.latency_ms += [seconds * 1_000 for seconds in taken]
             else:
-                getattr(figures, command).append(number / answer)
-
-
-def _tell(driver: subprocess.Popen[str], command: str) -> None:
-    assert driver.stdin is not None
-    driver.stdin.write(command + "\n")
-    driver.stdin.flush()
-
-
-def _answer(driver: subprocess.Popen[str]) -> Any:
-    assert driver.stdout is not None
-    ready, _, _ = select.select([driver.stdout], [], [], STEP_SECONDS)
-    if not ready:
-        raise TimeoutError(f"no answer within {STEP_SECONDS:.0f} s")
-    return json.loads(driver.stdout.readline())
-
-
-@contextmanager
-def _process(
-    command: list[str], environment: dict[str, str], *, keeps_output: bool = True
-) -> Iterator[subprocess.Popen[str]]:
-    """A process with all its children; gone afterwards."""
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE if keeps_output else subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(process.pid, number)
-            except ProcessLookupError:
-                break
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                continue
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+                getattr(figures, command).append(number / taken)
 
 
 @contextmanager
@@ -245,7 +192,7 @@ def _redis(place: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(place)]
-    with _process(command, dict(os.environ), keeps_output=False):
+    with process(command, dict(os.environ), keeps_output=False):
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -256,36 +203,3 @@ def _redis(place: Path) -> Iterator[str]:
                     raise
                 time.sleep(0.05)
         yield f"redis://127.0.0.1:{port}/0"
-
-
-def _memory_mb(pid: int) -> float:
-    """The resident set of a process and all below it."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # It has ended meanwhile.
-    family = {pid}
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in family)
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1_000_000
-
-
-def _python_of_peers() -> str:
-    """The interpreter of an environment that has all of them, and nothing else; made when it is first needed.
-
-    pyqueue's own code comes from this checkout. Its environment here has no psycopg, as for anyone on SQLite.
-    """
-    if PEERS_PYTHON in os.environ:
-        return os.environ[PEERS_PYTHON]
-    place = ROOT / ".peers"
-    python = place / "bin" / "python"
-    if not (place / "installed").exists():
-        venv.create(place, with_pip=True, clear=True)
-        requirements = str(Path(__file__).parent / "peer" / "requirements.txt")
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-e", str(ROOT), "-r", requirements], check=True, timeout=200)
-        (place / "installed").touch()
-    return str(python)

@@ -18,6 +18,19 @@ def push_noop() -> None:
     _noop.push()
 
 
+def push_batch(count: int) -> None:
+    """All or none, in calls of 500."""
+    if count <= 500:
+        _noop.map([()] * count)
+        return
+    import psycopg
+
+    with psycopg.connect(os.environ["BENCH_FILE"]) as connection:
+        bound = queue.on(connection)
+        for start in range(0, count, 500):
+            bound.push_many("bench", [{"name": "noop", "data": {}}] * min(500, count - start))
+
+
 def push_noops(count: int) -> None:
     for start in range(0, count, 500):
         _noop.map([()] * min(500, count - start))
@@ -27,8 +40,19 @@ def push_stamp(port: int) -> None:
     _stamp.push(port)
 
 
+def install() -> None:
+    """Makes the tables."""
+    queue.stats("bench")
+
+
+def unfinished() -> int:
+    """Jobs that are not acknowledged."""
+    counts = queue.stats("bench")
+    return counts.active + counts.waiting
+
+
 def settled() -> float:
     """The moment at which every job is acknowledged."""
-    while (counts := queue.stats("bench")).active + counts.waiting:
+    while unfinished():
         time.sleep(0.001)
     return time.perf_counter()

@@ -4,6 +4,11 @@ backlog N   stores a stamp, N jobs and a stamp; then, when a worker has run them
 single N    pushes N jobs one at a time and a stamp; the seconds from the first push to the stamp
 many N      the same with the queue's call for many jobs, if it has one
 latency N   N times a pause and one stamp: the seconds from its push to its start
+push N      pushes N jobs one at a time, and tells when it began and ended
+batches N   the same in batches of 50
+drain N     stores N jobs that can be seen at one moment; jobs per second from when the first are done to the last
+finish 0    the moment at which no job is left
+install 0   makes the tables
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import time
 from typing import Any
 
 _DEADLINE_SECONDS = 60.0
+_BATCH = 50
 
 
 def main() -> None:
@@ -66,6 +72,37 @@ class Driver:
             self._queue.push_stamp(self._port)
             seconds.append(self._stamp() - began)
         return seconds
+
+    def push(self, number: int) -> tuple[float, float]:
+        began = time.perf_counter()
+        for _ in range(number):
+            self._queue.push_noop()
+        return began, time.perf_counter()
+
+    def batches(self, number: int) -> tuple[float, float]:
+        began = time.perf_counter()
+        for _ in range(0, number, _BATCH):
+            self._queue.push_batch(_BATCH)
+        return began, time.perf_counter()
+
+    def drain(self, number: int) -> float:
+        self._queue.push_batch(number)
+        stored = time.perf_counter()
+        while (left := self._queue.unfinished()) == number:
+            time.sleep(0.002)
+        began = time.perf_counter()
+        ended = self.finish(0)
+        # So fast that the look came late: then the time to notice the jobs counts too.
+        return left / (ended - began) if left > number / 2 else number / (ended - stored)
+
+    def finish(self, _: int) -> float:
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while self._queue.unfinished() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return time.perf_counter()
+
+    def install(self, _: int) -> None:
+        self._queue.install()
 
     def _end(self) -> float:
         """The stamp behind all jobs; later where the queue can tell that more is to be done for them."""

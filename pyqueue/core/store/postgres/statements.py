@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import pq
 from psycopg.abc import Buffer, Transformer
-from psycopg.adapt import Transformer as new_transformer
+from psycopg.adapt import Transformer as AnyTransformer
 
 _PREPARE_AFTER: Final = 2
 _PREPARED_MAX: Final = 400
@@ -67,7 +67,7 @@ class Statements:
     def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
-        self._rows_of: Transformer = new_transformer(connection)
+        self._rows_of: Transformer = AnyTransformer(connection)
         self._prepares = prepares
         self._uses: dict[_Text, int] = {}
         self._names: dict[_Text, bytes] = {}

@@ -1,0 +1,115 @@
+"""The processes of a comparison: drivers and workers of all queues, run by a Python that has these installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+STEP_SECONDS = 40.0
+
+
+def tell(driver: subprocess.Popen[str], command: str) -> None:
+    """Gives a driver a command."""
+    assert driver.stdin is not None
+    driver.stdin.write(command + "\n")
+    driver.stdin.flush()
+
+
+def answer(driver: subprocess.Popen[str]) -> Any:
+    """What the driver says next.
+
+    Raises:
+        TimeoutError: nothing, for too long.
+    """
+    assert driver.stdout is not None
+    ready, _, _ = select.select([driver.stdout], [], [], STEP_SECONDS)
+    if not ready:
+        raise TimeoutError(f"no answer within {STEP_SECONDS:.0f} s")
+    return json.loads(driver.stdout.readline())
+
+
+@contextmanager
+def process(
+    command: list[str], environment: dict[str, str], *, keeps_output: bool = True, ends_in_peace: bool = True
+) -> Iterator[subprocess.Popen[str]]:
+    """A process with all its children; gone afterwards, at once unless it `ends_in_peace`."""
+    started = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE if keeps_output else subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield started
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL) if ends_in_peace else (signal.SIGKILL,):
+            try:
+                os.killpg(started.pid, number)
+            except ProcessLookupError:
+                break
+            try:
+                started.wait(5)
+            except subprocess.TimeoutExpired:
+                continue
+        started.wait()
+        for stream in (started.stdin, started.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def family_of(pid: int) -> set[int]:
+    """A process and all below it."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # It has ended meanwhile.
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def memory_mb(pid: int) -> float:
+    """The resident set of a process and all below it."""
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in family_of(pid))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1_000_000
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has computed until now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def python_of_peers(which: str) -> str:
+    """The interpreter of an environment that has all of them, and nothing else; made when it is first needed.
+
+    pyqueue's own code comes from this checkout. In that of `peers` it has no psycopg, as for anyone on SQLite.
+    """
+    variable = f"PYQUEUE_BENCH_{which.upper()}"
+    if variable in os.environ:
+        return os.environ[variable]
+    place = ROOT / ".peers" / ("" if which == "peers" else which)
+    python = place / "bin" / "python"
+    if not (place / "installed").exists():
+        venv.create(place, with_pip=True, clear=True)
+        requirements = str(Path(__file__).parent / f"requirements-{which}.txt")
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-e", str(ROOT), "-r", requirements], check=True, timeout=200)
+        (place / "installed").touch()
+    return str(python)
