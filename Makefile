@@ -25,8 +25,8 @@ example-django: $(VENV)/installed-django ## A shop in Django: http://127.0.0.1:8
 	  "$(BIN)/python $(SHOP)/manage.py runserver 127.0.0.1:$(PORT)" \
 	  "$(BIN)/python $(SHOP)/manage.py rqworker"
 
-test: $(VENV)/installed-dev ## Run all tests (a few minutes)
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## Run all tests (about ten minutes)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 soak: $(VENV)/installed-dev ## Run the long proofs: hundreds of kills, long random walks
 	$(BIN)/python -m pytest -m soak --timeout 3600

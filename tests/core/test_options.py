@@ -14,6 +14,7 @@ from pyqueue import Backoff, Job, JobOptions, JobState, PyQueue
 from pyqueue.core import limits, options
 from pyqueue.core.errors import DuplicateKey, JobNotFound, ValidationError
 from pyqueue.testing import FakeClock
+from tests.naming import shown
 
 
 def pull_names(queue: PyQueue, count: int = 100) -> list[str]:
@@ -339,7 +340,7 @@ WRONG: Sequence[tuple[str, Any]] = [
     ("remove_on_complete", 1),
     ("remove_on_fail", "no"),
     ("custom_id", 5),
-    ("metadata", {1, object()}),
+    ("metadata", {object()}),
     ("metadata", float("nan")),
     ("depends_on", "0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e"),
     ("depends_on", ["not-an-id"]),
@@ -348,7 +349,7 @@ WRONG: Sequence[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("option", "value"), WRONG, ids=[f"{name}={value!r:.30}" for name, value in WRONG])
+@pytest.mark.parametrize(("option", "value"), WRONG, ids=[f"{name}={shown(value):.30}" for name, value in WRONG])
 def test_a_wrong_value_is_refused_and_nothing_is_stored(queue: PyQueue, option: str, value: Any) -> None:
     wrong: Any = {option: value}
 

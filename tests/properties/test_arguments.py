@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from pyqueue import PyQueue
 from pyqueue.core.errors import ValidationError
+from tests.naming import shown
 
 
 class Colour(enum.Enum):
@@ -165,7 +166,7 @@ def test_what_is_pushed_is_what_the_function_gets_and_gives(queue: PyQueue, name
     round_trip()
 
 
-@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in TYPES for wrong in TYPES[name][2]], ids=repr)
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in TYPES for wrong in TYPES[name][2]], ids=shown)
 def test_what_is_not_of_the_type_is_refused_at_the_push(queue: PyQueue, name: str, wrong: Any) -> None:
     hint, _, _ = TYPES[name]
 

@@ -32,7 +32,7 @@ OPTIONS: dict[str, Any] = {
     "metadata": {"deep": [1, None]},
     "flow_id": "f",
 }
-UNKNOWN = str(uuid.uuid4())
+UNKNOWN = "6f6fcd69-b282-4166-b316-fba8a4139a52"
 
 
 # --- §2: objects ---------------------------------------------------------------------------------

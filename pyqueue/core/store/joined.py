@@ -17,7 +17,6 @@ from pyqueue.core.store.doors import cause_of, executor_of, was_kept
 from pyqueue.core.store.effects import write as write_effects
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.transaction import Effects, Transaction
-from pyqueue.core.validate import shown
 
 if TYPE_CHECKING:
     from pyqueue.core.store.sqlite import SqliteStore
@@ -88,6 +87,7 @@ class JoinedTransaction:
         ours = self._store.path
         if not theirs or os.path.realpath(theirs) != os.path.realpath(ours):
             raise ConfigError(
-                f"the connection is to {shown(theirs or 'a database in memory')}, the queue to {shown(ours)}; "
+                f"the connection is to {repr(theirs) if theirs else 'a database in memory'}, "
+                f"the queue to {str(ours)!r}; "
                 "expected the same file, since a transaction cannot span two."
             )
