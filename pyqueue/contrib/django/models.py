@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import models
 
-from pyqueue.contrib.django.fields import JsonTextField, MomentField, StoredJsonField
+from pyqueue.contrib.django.fields import JsonTextField, MomentField, StateField, StoredJsonField
 from pyqueue.contrib.django.handle import current
 from pyqueue.contrib.django.stored import Stored
 from pyqueue.core import ids
@@ -27,7 +27,7 @@ class Job(Stored):
     id = models.BigIntegerField(primary_key=True)
     queue = models.TextField()
     name = models.TextField()
-    state = models.SmallIntegerField(choices=_CHOICES)
+    state = StateField(choices=_CHOICES)
     priority = models.IntegerField()
     rank = models.BigIntegerField()
     data = StoredJsonField()
@@ -63,6 +63,7 @@ class Job(Stored):
 
     class Meta:
         db_table = "pyqueue_job"
+        permissions = (("retry_job", "Can retry job"), ("cancel_job", "Can cancel job"))
 
     @property
     def job_id(self) -> str:
@@ -160,6 +161,7 @@ class Queue(Stored):
 
     class Meta:
         db_table = "pyqueue_queue"
+        permissions = (("pause_queue", "Can pause and resume queue"),)
 
 
 class Limit(Stored):
@@ -308,6 +310,13 @@ class Schedule(Stored):
 
     class Meta:
         db_table = "pyqueue_schedule"
+        permissions = (
+            ("run_schedule", "Can run schedule now"),
+            ("pause_schedule", "Can pause and resume schedule"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.name)
 
 
 class ScheduleRun(Stored):

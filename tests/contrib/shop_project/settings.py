@@ -8,6 +8,7 @@ from typing import Any
 
 SECRET_KEY = "of no use to anybody"
 USE_TZ = True
+TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DJANGO = ("admin", "auth", "contenttypes", "sessions", "messages")
 INSTALLED_APPS = [*(f"django.contrib.{name}" for name in DJANGO), "pyqueue.contrib.django", "shop"]
@@ -29,6 +30,7 @@ TEMPLATES = [
         },
     }
 ]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # Tests log in often.
 ROOT_URLCONF = "shop.urls"
 STATIC_URL = "static/"
 DATABASES: dict[str, dict[str, Any]] = {"default": json.loads(os.environ["SHOP_DATABASE"])}

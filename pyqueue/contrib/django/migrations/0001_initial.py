@@ -125,7 +125,7 @@ class Migration(migrations.Migration):  # type: ignore[misc]  # Django comes wit
                         ("name", models.TextField()),
                         (
                             "state",
-                            models.SmallIntegerField(
+                            fields.StateField(
                                 choices=[
                                     (0, "waiting"),
                                     (1, "delayed"),
@@ -172,6 +172,7 @@ class Migration(migrations.Migration):  # type: ignore[misc]  # Django comes wit
                     ],
                     options={
                         "db_table": "pyqueue_job",
+                        "permissions": (("retry_job", "Can retry job"), ("cancel_job", "Can cancel job")),
                     },
                 ),
                 migrations.CreateModel(
@@ -255,6 +256,7 @@ class Migration(migrations.Migration):  # type: ignore[misc]  # Django comes wit
                     ],
                     options={
                         "db_table": "pyqueue_queue",
+                        "permissions": (("pause_queue", "Can pause and resume queue"),),
                     },
                 ),
                 migrations.CreateModel(
@@ -289,6 +291,10 @@ class Migration(migrations.Migration):  # type: ignore[misc]  # Django comes wit
                     ],
                     options={
                         "db_table": "pyqueue_schedule",
+                        "permissions": (
+                            ("run_schedule", "Can run schedule now"),
+                            ("pause_schedule", "Can pause and resume schedule"),
+                        ),
                     },
                 ),
                 migrations.CreateModel(

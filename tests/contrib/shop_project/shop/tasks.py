@@ -7,7 +7,7 @@ import time
 from django.db import transaction
 
 from pyqueue import JobContext
-from pyqueue.contrib.django import task
+from pyqueue.contrib.django import task, tasks
 
 
 @task
@@ -33,6 +33,12 @@ def report(context: JobContext) -> None:
     """Reports from inside a transaction."""
     with transaction.atomic():
         context.progress(50, "half")
+
+
+@tasks.cron("0 * * * *", name="hourly")
+@task(queue="reports")
+def count() -> None:
+    """Counts nothing, every hour."""
 
 
 @task(queue="loop")

@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from pyqueue.contrib.django import queue
+from pyqueue.contrib.django.admin import JobAdmin, QueueAdmin, ScheduleAdmin
+from pyqueue.contrib.django.models import Job, Queue, Schedule
 
 
 def order(request: HttpRequest) -> Any:
@@ -21,4 +23,8 @@ def order(request: HttpRequest) -> Any:
     return HttpResponse("thank you")
 
 
-urlpatterns = [path("admin/", admin.site.urls), path("order/", order)]
+back_office = admin.AdminSite("back-office")
+for model, its_admin in ((Job, JobAdmin), (Queue, QueueAdmin), (Schedule, ScheduleAdmin)):
+    back_office.register(model, its_admin)
+
+urlpatterns = [path("admin/", admin.site.urls), path("back-office/", back_office.urls), path("order/", order)]
