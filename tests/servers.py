@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -69,6 +70,16 @@ def empty_schema() -> Iterator[str]:
     _empty(url, schema)
     yield f"{url}?schema={schema}"
     _unused.append(schema)
+
+
+@contextmanager
+def storage_for_module(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | str]:
+    """An empty storage of a kind for the server that all tests of a file share."""
+    if kind == "sqlite":
+        yield Path(tmp_path_factory.mktemp("server")) / "jobs.db"
+    else:
+        with empty_schema() as url:
+            yield url
 
 
 _unused: list[str] = []

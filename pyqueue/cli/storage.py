@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from pyqueue.core.config import MEMORY, is_postgres, sqlite_path
+from pyqueue.core.clock import SystemClock
+from pyqueue.core.config import MEMORY, is_postgres, sqlite_path, store_of
 from pyqueue.core.errors import ConfigError, PyQueueError, ValidationError
 from pyqueue.core.queue import PyQueue
 
@@ -34,8 +35,10 @@ def json_option(command: F) -> F:
 
 
 def open_queue(storage: str, *, creates: bool = False, durability: str = "power") -> PyQueue:
-    """The queue of a command. Only commands that store something create a file that is not there."""
+    """The queue of a command. Only commands that store something create a file, or tables, that are not there."""
     if is_postgres(storage):
+        if not creates:
+            _require_tables(storage)
         return PyQueue(storage, durability=durability)
     path = sqlite_path(storage)
     if path == MEMORY:
@@ -45,6 +48,15 @@ def open_queue(storage: str, *, creates: bool = False, durability: str = "power"
             raise ConfigError(f"there is no file {path!r}; expected a queue that was used before. Check --storage.")
         click.echo(f"creating {path}", err=True)
     return PyQueue(storage, durability=durability)
+
+
+def _require_tables(url: str) -> None:
+    store = store_of(url, durability="power", clock=SystemClock(), logs_events=True)
+    try:
+        if not store.exists():
+            raise ConfigError(f"no pyqueue tables in {store.path}; run `pyqueue migrate` there, or check --storage.")
+    finally:
+        store.close()
 
 
 def reports_errors(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,6 +19,8 @@ MEMORY: Final = ":memory:"
 DURABILITIES: Final[tuple[Durability, ...]] = ("power", "process")
 POOL_SIZE_MAX: Final = 1_000
 _OPTIONS: Final = ("schema", "pool_size", "pooler")
+# How `dbname=shop user=app` begins, which libpq takes in place of a URL.
+_LIBPQ: Final = ("dbname", "host", "hostaddr", "port", "user", "password", "passfile", "service", "sslmode", "options")
 
 
 def is_postgres(url: object) -> bool:
@@ -110,6 +112,7 @@ def sqlite_path(url: str | os.PathLike[str]) -> str:
     if text == MEMORY:
         return MEMORY
     if "://" not in text:
+        _require_no_conninfo(text)
         return os.path.abspath(text)
     from urllib.parse import unquote, urlsplit  # 5 ms, and most give a path
 
@@ -123,6 +126,16 @@ def sqlite_path(url: str | os.PathLike[str]) -> str:
             f"storage URL {shown(text)}; expected 'sqlite:///relative.db' or 'sqlite:////absolute.db' and nothing else."
         )
     return os.path.abspath(unquote(parts.path[1:]))
+
+
+def _require_no_conninfo(path: str) -> None:
+    """Raises ConfigError for a string of libpq, of which a file would be made; it is not shown, for its password."""
+    key, equals, _ = path.partition("=")
+    if equals and key.strip() in _LIBPQ:
+        raise ConfigError(
+            f"storage begins with {key.strip()!r} and '=', as the connection strings of libpq do; expected a URL such "
+            "as 'postgresql://user@host/database', or, for a file of such a name, './' before it."
+        )
 
 
 def durability(value: str) -> Durability:

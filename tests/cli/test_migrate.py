@@ -58,3 +58,20 @@ def run_script(path: object, sql: str) -> None:
         address, _ = servers.split(str(path))
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(sql.encode())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["jobs"], ["limits", "list"], ["schedules", "list"], ["workers"], ["pause", "q"], ["doctor"]],
+    ids=" ".join,
+)
+def test_commands_that_look_make_no_tables(command: list[str]) -> None:
+    with servers.new_schema() as url:
+        result = CliRunner().invoke(main, [*command, "--storage", url])
+        address, schema = servers.split(url)
+        with psycopg.connect(address) as connection:
+            made = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchall()
+
+    assert result.exit_code == 2
+    assert "no pyqueue tables" in result.stderr and "pyqueue migrate" in result.stderr
+    assert made == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyqueue import Backoff, Job, JobOptions, PyQueue
-from pyqueue.core.errors import PyQueueError, ValidationError
+from pyqueue.core.errors import ConfigError, PyQueueError, ValidationError
 
 ID = "0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e"
 
@@ -218,3 +218,12 @@ def test_each_error_has_a_code_of_its_own_and_its_place_in_the_tree() -> None:
     assert len({kind.code for kind in named}) == len(named) > 12
     assert all(kind.code == kind.code.upper() for kind in kinds)
     assert issubclass(ValidationError, ValueError)
+
+
+@pytest.mark.parametrize("text", ["dbname=shop", "host=db password=hush dbname=shop", " user = app"])
+def test_a_string_of_libpq_makes_no_file_of_that_name(text: str) -> None:
+    with pytest.raises(ConfigError, match="postgresql://") as caught:
+        PyQueue(text)
+
+    assert "hush" not in str(caught.value)
+    assert PyQueue("./dbname=shop").path.endswith("/dbname=shop"), "constructing opens nothing"

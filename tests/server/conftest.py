@@ -1,19 +1,31 @@
-"""One server for all tests of a file, which keep to queues of their own."""
+"""One server for all tests of a file, which keep to queues of their own: on SQLite, and again on PostgreSQL.
+
+A file whose tests are about the process, not about what it answers, says so: `pytestmark = pytest.mark.sqlite("why")`.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.server.process import Client, Server, serving
+from tests.servers import storage_for_module
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server_store" in metafunc.fixturenames:
+        is_for_one = metafunc.definition.get_closest_marker("sqlite")
+        metafunc.parametrize("server_store", ["sqlite"] if is_for_one else ["sqlite", "postgresql"], scope="module")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(Path(tmp_path_factory.mktemp("server")) / "jobs.db", "--durability", "process") as running:
+def server(server_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with (
+        storage_for_module(server_store, tmp_path_factory) as storage,
+        serving(storage, "--durability", "process") as running,
+    ):
         yield running
 
 

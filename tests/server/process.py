@@ -84,7 +84,7 @@ class Server(NamedTuple):
     process: subprocess.Popen[str]
     port: int
     tcp_port: int
-    path: Path
+    path: Path | str
     log: list[str]
 
     def client(self, token: str | None = None) -> Client:
@@ -92,11 +92,15 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(path: Path, *arguments: str, **environment: str) -> Iterator[Server]:
-    """A server on the file, with flags and environment."""
+def serving(path: Path | str, *arguments: str, **environment: str) -> Iterator[Server]:
+    """A server on the storage, with flags and environment."""
     command = [sys.executable, "-m", "pyqueue", "serve", "--storage", str(path), "--http-port", "0", "--tcp-port", "0"]
     process = subprocess.Popen(
-        [*command, *arguments], env=ENVIRONMENT | environment, stderr=subprocess.PIPE, text=True, cwd=path.parent
+        [*command, *arguments],
+        env=ENVIRONMENT | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
     assert process.stderr is not None
     log: list[str] = []

@@ -12,6 +12,8 @@ import pytest
 from pyqueue.server.tokens import digest
 from tests.server.process import ENVIRONMENT, Server, serving
 
+pytestmark = pytest.mark.sqlite("a door to the server, whatever that stores in")
+
 
 def run(server: Server | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     place = [] if server is None else ["--server", f"http://127.0.0.1:{server.port}"]

@@ -20,6 +20,8 @@ from pyqueue.server.tokens import digest
 from tests.server.process import Client, Server, serving
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.sqlite("the figures are tested on both in tests/core")
+
 ROOT = Path(__file__).parent.parent.parent
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

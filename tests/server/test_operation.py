@@ -20,6 +20,8 @@ from pyqueue import PyQueue
 from tests.server.process import ENVIRONMENT, Client, Server, serving
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.sqlite("the process and its signals, whatever it stores in")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -15,6 +15,8 @@ from websockets.typing import Origin
 from pyqueue.server.tokens import digest
 from tests.server.process import ENVIRONMENT, Client, Server, serving
 
+pytestmark = pytest.mark.sqlite("what is decided before the storage is asked")
+
 TOKENS = {
     "reader": ("read",),
     "pusher": ("push",),

@@ -25,6 +25,8 @@ from tests.server.process import Client, Server, serving
 from tests.server.receiver import Delivery, Receiver, receiving
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.sqlite("what is registered and delivered is tested on both in tests/core")
+
 ON = {
     "PYQUEUE_WEBHOOKS_ENABLED": "true",
     "PYQUEUE_WEBHOOKS_ALLOW_PRIVATE": "true",

@@ -20,7 +20,7 @@ _ROOT = Path(__file__).parents[2]
 class Server:
     """A server process."""
 
-    def __init__(self, file: Path, *arguments: str) -> None:
+    def __init__(self, file: Path | str, *arguments: str) -> None:
         self.file = file
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.tcp.runner", str(file), *arguments],
@@ -65,7 +65,7 @@ class Server:
 
 
 @contextmanager
-def serving(file: Path, *arguments: str) -> Iterator[Server]:
+def serving(file: Path | str, *arguments: str) -> Iterator[Server]:
     """A server process, gone afterwards."""
     server = Server(file, *arguments)
     try:

@@ -1,4 +1,4 @@
-"""A TCP server for the tests of a module, a connection to it, and a queue of its own for each test."""
+"""A TCP server for the tests of a module, on SQLite and on PostgreSQL; a connection to it; a queue for each test."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from itertools import count
 
 import pytest
 
+from tests.servers import storage_for_module
 from tests.tcp.clients import Client, Server, serving
 
 _numbers = count()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server_store" in metafunc.fixturenames:
+        is_for_one = metafunc.definition.get_closest_marker("sqlite")
+        metafunc.parametrize("server_store", ["sqlite"] if is_for_one else ["sqlite", "postgresql"], scope="module")
+
+
 @pytest.fixture(scope="module")
-def tcp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("tcp") / "jobs.db", "--durability", "process") as server:
+def tcp_server(server_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with (
+        storage_for_module(server_store, tmp_path_factory) as storage,
+        serving(storage, "--durability", "process") as server,
+    ):
         yield server
 
 
