@@ -6,20 +6,24 @@ import logging
 import os
 import time
 from typing import Final
+from urllib.parse import parse_qs
+
+import msgspec
 
 from pyqueue.core.errors import PyQueueError, RateLimited
 from pyqueue.core.queue import PyQueue
 from pyqueue.server import scrape
 from pyqueue.server.auth import Authentication
 from pyqueue.server.browsers import Origins
-from pyqueue.server.events import Streams
 from pyqueue.server.measures import Measures
 from pyqueue.server.settings import Settings
+from pyqueue.server.tokens import TICKET_SECONDS
 from pyqueue.web.api import Api, Ready
-from pyqueue.web.asgi import LongPolls, Receive, Scope, Send, body_of, headers_of, path_of, send_reply
+from pyqueue.web.asgi import LongPolls, Receive, Scope, Send, body_of, headers_of, path_of, refuse_websocket, send_reply
 from pyqueue.web.errors import Refusal, envelope, reply_to
 from pyqueue.web.openapi import BASE
 from pyqueue.web.request import Grant, Reply, Request
+from pyqueue.web.streams import Streams, require_reader
 
 log = logging.getLogger(__name__)
 
@@ -108,14 +112,15 @@ class App:
         query = scope["query_string"].decode("latin-1")
         grant = None if self._api.is_public(below) else self._grant(scope, headers, below, query)
         if below == "/events/stream" and scope["method"] == "GET" and grant is not None:
-            return await self._streams.server_sent(grant, query, headers, receive, send)
+            await self._streams.server_sent(grant, query, headers, receive, send)
+            return None
         if below == "/events" and scope["method"] == "GET":
             raise Refusal(
                 "VALIDATION_ERROR", "this is a WebSocket; send an upgrade, or GET /api/v1/events/stream.", status=426,
                 headers=(("upgrade", "websocket"),),
             )  # fmt: skip
         if below == "/events/tickets" and scope["method"] == "POST" and grant is not None:
-            return self._streams.ticket(grant, self.authentication.tokens)
+            return self._ticket(grant)
         body = await body_of(receive, headers, self._body_bytes_max)
         request = Request(
             method=scope["method"],
@@ -149,10 +154,17 @@ class App:
             self._origins.require_own(headers)
         address = scope["client"][0] if scope.get("client") else ""
         if below in ("/events", "/events/stream") and "authorization" not in headers:
-            ticket = self._streams.ticket_of(query)
-            if ticket is not None:
-                return self.authentication.of_ticket(ticket, address)
+            tickets = parse_qs(query).get("ticket")
+            if tickets:
+                return self.authentication.of_ticket(tickets[0], address)
         return self.authentication.of_header(headers.get("authorization"), address)
+
+    def _ticket(self, grant: Grant) -> Reply:
+        """A ticket for the stream, for pages that can send no header with it."""
+        require_reader(grant)
+        tokens = self.authentication.tokens
+        ticket = tokens.ticket_for(grant) if tokens else ""
+        return Reply(200, msgspec.json.encode({"ok": True, "ticket": ticket, "expires_in_ms": TICKET_SECONDS * 1_000}))
 
     async def _probe(self, path: str) -> Reply:
         """`/live`: the process runs. `/ready`: it takes requests, and its database answers."""
@@ -174,7 +186,7 @@ class App:
             grant = self._grant(scope, headers, "/events", query)
             await self._streams.websocket(grant, query, receive, send)
         except (Refusal, PyQueueError) as error:
-            await _refuse_websocket(scope, send, reply_to(error))
+            await refuse_websocket(scope, send, reply_to(error))
 
 
 def _request_id(headers: dict[str, str]) -> str:
@@ -183,16 +195,6 @@ def _request_id(headers: dict[str, str]) -> str:
     if given and len(given) <= _REQUEST_ID_LENGTH_MAX and given.isascii() and given.isprintable():
         return given
     return os.urandom(8).hex()
-
-
-async def _refuse_websocket(scope: Scope, send: Send, reply: Reply) -> None:
-    """Answers the request to connect with an HTTP error, where the server can."""
-    if "websocket.http.response" in scope.get("extensions", {}):
-        headers = [(name.encode(), value.encode()) for name, value in reply.headers]
-        await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": reply.body})
-    else:
-        await send({"type": "websocket.close", "code": 1008})
 
 
 def _log_request(method: str, path: str, status: int, request_id: str, seconds: float) -> None:

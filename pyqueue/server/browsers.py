@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from pyqueue.server.settings import Browsers, is_loopback
+from pyqueue.web.access import is_of_another_site
 from pyqueue.web.errors import Refusal
 from pyqueue.web.request import Reply
 
@@ -62,12 +62,10 @@ class Origins:
             return
         if not is_loopback(_name_of(host)):
             raise Refusal("FORBIDDEN", f"Host {host[:80]!r} is not this machine; expected such as localhost.")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if is_of_another_site(headers):
             raise Refusal(
                 "FORBIDDEN", "a page of another site may not use this server; see cors_origins, or use a token."
             )
-        if origin is not None and urlsplit(origin).netloc != host:
-            raise Refusal("FORBIDDEN", f"pages of {origin[:80]!r} may not use this server; see cors_origins.")
 
 
 def _name_of(host: str) -> str:

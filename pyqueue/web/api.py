@@ -59,16 +59,17 @@ class Ready(Struct, frozen=True):
 class Api:
     """Serves the table of routes on a queue. The paths begin with what stands behind `/api/v1`.
 
-    `has_webhooks`: somebody delivers them, so they can be registered.
+    `has_webhooks`: somebody delivers them, so they can be registered. `base`: where the paths begin, for the
+    OpenAPI document.
     """
 
-    def __init__(self, queue: PyQueue, *, has_webhooks: bool = False) -> None:
+    def __init__(self, queue: PyQueue, *, has_webhooks: bool = False, base: str = openapi.BASE) -> None:
         self._queue = queue
         self._has_webhooks = has_webhooks
         self._began = time.monotonic()
         self._pages: dict[str, Callable[[], Reply]] = {
             "/health": self._health,
-            "/openapi.json": openapi.page,
+            "/openapi.json": lambda: openapi.page(base),
             "/docs": docs_page.page,
         }
 

@@ -71,6 +71,16 @@ async def send_reply(send: Send, reply: Reply, *, extra: Sequence[tuple[str, str
     await send({"type": "http.response.body", "body": reply.body if with_body else b""})
 
 
+async def refuse_websocket(scope: Scope, send: Send, reply: Reply) -> None:
+    """Answers the request to connect with an HTTP error, where the server can."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+        await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": reply.body})
+    else:
+        await send({"type": "websocket.close", "code": 1008})
+
+
 class LongPolls:
     """Requests that wait for jobs."""
 

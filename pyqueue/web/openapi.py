@@ -36,19 +36,23 @@ _MEANINGS: Final = {
 }
 
 
-def page() -> Reply:
-    """The document as a reply."""
-    return Reply(200, _encoded())
+# The same place from wherever the document is: for an API that is mounted somewhere.
+RELATIVE_BASE: Final = "../v1"
+
+
+def page(base: str = BASE) -> Reply:
+    """The document as a reply; `base` is where the paths begin, as a client of the document sees it."""
+    return Reply(200, _encoded(base))
 
 
 @cache
-def _encoded() -> bytes:
+def _encoded(base: str) -> bytes:
     from pyqueue.web.api import ROUTES  # Described when somebody asks, not when the server starts.
 
-    return msgspec.json.encode(document(ROUTES))
+    return msgspec.json.encode(document(ROUTES, base))
 
 
-def document(routes: Iterable[Route]) -> dict[str, Any]:
+def document(routes: Iterable[Route], base: str = BASE) -> dict[str, Any]:
     """An OpenAPI 3.1 document of the routes."""
     routes = tuple(routes)
     types = [each for route in routes for each in (*route.answer, route.query, *_body_types(route.body))]
@@ -59,7 +63,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "pyqueue", "version": VERSION, "description": "Job queues over HTTP."},
-        "servers": [{"url": BASE}],
+        "servers": [{"url": base}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},

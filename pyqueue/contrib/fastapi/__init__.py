@@ -5,10 +5,11 @@ Needs the extra `fastapi`.
 
 from pyqueue.contrib.fastapi.dependencies import BackgroundTasks, JobDep, QueueDep, get_background, get_job
 from pyqueue.contrib.fastapi.status import status_router
-from pyqueue.contrib.starlette import Accepted, JobStatus, accepted, get_queue, lifespan, status_of
+from pyqueue.contrib.starlette import Accepted, Access, JobStatus, accepted, get_queue, lifespan, mounted_api, status_of
 
 __all__ = [
     "Accepted",
+    "Access",
     "BackgroundTasks",
     "JobDep",
     "JobStatus",
@@ -18,6 +19,7 @@ __all__ = [
     "get_job",
     "get_queue",
     "lifespan",
+    "mounted_api",
     "status_of",
     "status_router",
 ]

@@ -30,9 +30,24 @@ _ENDING: Final = "pyqueue_ending"
 
 
 class Ending:
-    """Whether the server has been told to end. Streams look at it: a server waits for its connections first."""
+    """Whether the server has been told to end. What goes on without end looks at it: a server waits for that first."""
 
-    is_over = False
+    def __init__(self) -> None:
+        self.is_over = False
+        self._listeners: list[Callable[[], object]] = []
+
+    def then(self, listener: Callable[[], None]) -> None:
+        """Calls the listener when that is so, on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._listeners.append(lambda: loop.call_soon_threadsafe(listener))
+        if self.is_over:
+            loop.call_soon(listener)
+
+    def tell(self) -> None:
+        """Says so. May be called by a signal handler."""
+        self.is_over = True
+        for listener in self._listeners:
+            listener()
 
 
 def lifespan(
@@ -135,7 +150,7 @@ async def _working(queue: PyQueue, workers: int, queues: Queues | None, grace_ms
 
 @contextmanager
 def _told_by_signals(ending: Ending) -> Iterator[None]:
-    """Notes a signal to end before the server handles it.
+    """Tells of a signal to end before the server handles it.
 
     ASGI tells an application of the end only when all connections are closed, and a stream would keep one open.
     """
@@ -145,7 +160,7 @@ def _told_by_signals(ending: Ending) -> Iterator[None]:
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        ending.is_over = True
+        ending.tell()
         before[number](number, frame)
 
     ours = [number for number, handler in before.items() if callable(handler)]

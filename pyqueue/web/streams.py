@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 
 from pyqueue.core.job import EventPage, JobChange
 from pyqueue.core.queue import PyQueue
-from pyqueue.server.tokens import TICKET_SECONDS, Tokens
 from pyqueue.web import sse
 from pyqueue.web.answers import event_object
 from pyqueue.web.asgi import Receive, Send, disconnected
 from pyqueue.web.errors import Refusal
-from pyqueue.web.request import Grant, Reply, Role
+from pyqueue.web.request import Grant, Role
 from pyqueue.web.sse import SILENCE_MS
 from pyqueue.web.stream import Filter, filter_of, stream_name
 
@@ -50,22 +48,11 @@ class Streams:
         """How many follow over a "websocket", or by "sse"."""
         return sum(each == over for each in list(self._running.values()))
 
-    def ticket(self, grant: Grant, tokens: Tokens) -> Reply:
-        """A ticket for the stream, for pages that can send no header with it."""
-        _require_reader(grant)
-        ticket = tokens.ticket_for(grant) if tokens else ""
-        return Reply(200, _encode({"ok": True, "ticket": ticket, "expires_in_ms": TICKET_SECONDS * 1_000}))
-
-    def ticket_of(self, query: str) -> str | None:
-        """The ticket in the query of a stream."""
-        found = parse_qs(query).get("ticket")
-        return found[0] if found else None
-
     async def server_sent(
         self, grant: Grant, query: str, headers: dict[str, str], receive: Receive, send: Send
-    ) -> Reply | None:
+    ) -> None:
         """Sends events until the client leaves."""
-        _require_reader(grant)
+        require_reader(grant)
         wanted = filter_of(query, headers.get("last-event-id"), grant)
         position = await self._begin(wanted)
         head = [(b"content-type", sse.CONTENT_TYPE.encode()), (b"cache-control", b"no-store")]
@@ -78,11 +65,10 @@ class Streams:
         await self._until_gone("sse", write(), disconnected(receive))
         if self._is_stopping:
             await send({"type": "http.response.body", "body": b""})
-        return None
 
     async def websocket(self, grant: Grant, query: str, receive: Receive, send: Send) -> None:
         """Sends one text frame for each event until the client closes."""
-        _require_reader(grant)
+        require_reader(grant)
         wanted = filter_of(query, None, grant)
         position = await self._begin(wanted)
         await send({"type": "websocket.accept"})
@@ -122,7 +108,8 @@ class Streams:
             await asyncio.gather(writer, gone, return_exceptions=True)
 
 
-def _require_reader(grant: Grant) -> None:
+def require_reader(grant: Grant) -> None:
+    """Raises Refusal for one who may not look at jobs, and so not at what happens to them."""
     if not grant.allows(Role.READ):
         raise Refusal("FORBIDDEN", f"token {grant.name!r} lacks the role 'read'.")
 
