@@ -8,7 +8,7 @@ PORT ?= 8000
 SHOP := example_projects/django_shop
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo example-django screenshots test soak lint check bench docs clean
+.PHONY: help install demo example-django example-fastapi screenshots test soak lint check bench docs clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-15s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ example-django: $(VENV)/installed-django ## A shop in Django: http://127.0.0.1:8
 	$(BIN)/python example_projects/together.py \
 	  "$(BIN)/python $(SHOP)/manage.py runserver 127.0.0.1:$(PORT)" \
 	  "$(BIN)/python $(SHOP)/manage.py rqworker"
+
+example-fastapi: $(VENV)/installed-fastapi,server ## Reports in FastAPI: http://127.0.0.1:8000 (PORT=...); Ctrl-C ends it
+	$(BIN)/python -m uvicorn main:app --app-dir example_projects/fastapi_reports --port $(PORT)
 
 test: $(VENV)/installed-dev ## Run all tests (about ten minutes)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
@@ -65,11 +68,11 @@ $(VENV)/installed: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-# What an example needs besides: installed-django for the extra `django`.
+# What an example needs besides: installed-django for the extra `django`, installed-fastapi,server for two.
 $(VENV)/installed-%: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $(VENV)/installed $@
 
 $(VENV)/installed-dev: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $(VENV)/installed $(VENV)/installed-django $@
+	@touch $(VENV)/installed $(VENV)/installed-django $(VENV)/installed-fastapi,server $@
