@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import shutil
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +21,7 @@ from pyqueue.core.errors import PyQueueError, StorageError
 from pyqueue.core.store import connection as store_connection
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.testing import FakeClock
-from tests.crash.faults import Dump, Fault, FaultyDatabase, armed, assert_sound, disk_error, disk_full, dump
+from tests.crash.faults import Dump, Fault, FaultyDatabase, armed, assert_sound, disk_error, disk_full, dump, interrupt
 from tests.crash.scenarios import Prepared, prepare
 from tests.waiting import eventually
 from tests.writers import all_writers_taken
@@ -146,6 +147,49 @@ def test_threads_that_share_a_failed_group_are_all_told(path: Path) -> None:
     assert number > 3, "nothing was ever made to fail"
 
 
+@pytest.mark.sqlite("faults of its statements")
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_a_thread_that_is_told_to_end_while_it_writes_for_others_harms_none_of_them(path: Path, is_after: bool) -> None:
+    for number in count(1):
+        with _open(path) as queue:
+            before = queue.stats("q").total
+            fault = Fault(interrupt, number, is_after)
+            outcomes = _push_from_threads(queue, ["a", "b", "c", "d"], fault)
+
+            interrupted = [outcome for outcome in outcomes if isinstance(outcome, KeyboardInterrupt)]
+            acknowledged = [outcome for outcome in outcomes if isinstance(outcome, str)]
+            assert len(interrupted) == fault.has_struck and len(acknowledged) == 4 - len(interrupted)
+            assert all(map(queue.get_job, acknowledged))
+            assert queue.stats("q").total - before in (len(acknowledged), 4)  # His own may have been kept.
+        if not fault.has_struck:
+            break
+    assert number > 3, "nothing was ever interrupted"
+
+
+def test_threads_behind_one_that_ends_before_his_turn_are_served(path: Path) -> None:
+    """An exception sent into a thread strikes when its wait for the lock is over."""
+    with _open(path) as queue:
+        committer = queue._runtime._committer
+        outcomes: list[Any] = []
+        threads = [threading.Thread(target=_push_into, args=(queue, name, outcomes)) for name in "abc"]
+        with all_writers_taken(queue):
+            for place, thread in enumerate(threads, start=1):
+                thread.start()
+                eventually(lambda place=place: len(committer._pending) == place)  # type: ignore[misc]
+            for thread in threads[:2]:  # The one who leads, and one who waits for it.
+                _send(KeyboardInterrupt, thread)
+        for thread in threads:
+            thread.join()
+
+        assert [type(outcome) for outcome in outcomes].count(KeyboardInterrupt) == 2
+        assert queue.push("q", "after") and queue.stats("q").waiting >= 2
+
+
+def _send(error: type[BaseException], thread: threading.Thread) -> None:
+    assert thread.ident is not None
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error)) == 1
+
+
 def test_when_no_thread_can_be_started_the_callers_are_told_and_the_next_ones_served(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +214,7 @@ def test_trouble_after_the_commit_does_not_make_it_a_failure(path: Path, monkeyp
 
     with _open(path) as queue:
         queue.stats("q")
-        monkeypatch.setattr(queue._runtime._committer, "_after_commit", break_down)
+        monkeypatch.setattr(queue._runtime._committer._execution, "_after_commit", break_down)
 
         ids = [queue.push("q", "alone"), *_gather_calls([queue.apush("q", "one"), queue.apush("q", "two")])]
 
@@ -229,7 +273,7 @@ def test_a_lone_caller_after_a_crowd_commits_on_his_own_thread_again(tmp_path: P
         for _ in range(200):  # Without a pause, so that no lingering can end by itself.
             queue.push("q", "n")
 
-        assert not committer._is_gathering
+        assert not committer._is_led
         assert queue.stats("q").waiting == 203
 
 
@@ -255,14 +299,7 @@ def _each_job(event: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 def _push_from_threads(queue: PyQueue, names: Sequence[str], fault: Fault) -> list[Any]:
     """Pushes from as many threads while the writer is busy, so that they share a group."""
     outcomes: list[Any] = []
-
-    def push(name: str) -> None:
-        try:
-            outcomes.append(queue.push("q", name, {}, priority=1))
-        except StorageError as error:
-            outcomes.append(error)
-
-    threads = [threading.Thread(target=push, args=(name,)) for name in names]
+    threads = [threading.Thread(target=_push_into, args=(queue, name, outcomes)) for name in names]
     with ExitStack() as stack:
         with all_writers_taken(queue):
             for thread in threads:
@@ -272,3 +309,10 @@ def _push_from_threads(queue: PyQueue, names: Sequence[str], fault: Fault) -> li
         for thread in threads:
             thread.join()
     return outcomes
+
+
+def _push_into(queue: PyQueue, name: str, outcomes: list[Any]) -> None:
+    try:
+        outcomes.append(queue.push("q", name, {}, priority=1))
+    except (StorageError, KeyboardInterrupt) as error:
+        outcomes.append(error)

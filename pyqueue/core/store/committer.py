@@ -4,10 +4,11 @@ A commit that survives power loss waits for the disk, and SQLite has one writer.
 that meet share a transaction: a hundred threads that push at the same time pay for one sync.
 
 * A lone caller commits on its own thread: no hop, no wait. PostgreSQL has more than one writer for such.
-* Callers that find the writers busy leave a ticket. The commit thread takes all tickets there
-  are and commits them as one group. It is started when first needed and ends when idle.
+* Callers that find the writers busy leave a ticket. The first of them leads: when a writer is free it
+  commits the tickets of all as one group, then the first of those who came meanwhile leads.
 * Event loops hand over once per tick all that their tasks have submitted; they never wait
-  for the disk, for a lock, or for a thread pool that other code could fill.
+  for the disk, for a lock, or for a thread pool that other code could fill. Where none but they wait, a
+  commit thread leads. It is started when first needed and ends when idle.
 
 Everyone gets the result of his own operation or its own error. An operation that is refused
 before it wrote anything is simply left out; if one fails later, the group is repeated with a
@@ -19,15 +20,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyqueue.core.errors import QueueClosed, StorageBusy
-from pyqueue.core.store.group import run_guarded, run_together
+from pyqueue.core.store.execution import Execution
 from pyqueue.core.store.operation import Operation
-from pyqueue.core.store.store import Store, Writer
-from pyqueue.core.store.ticket import Batch, Ticket
-from pyqueue.core.store.transaction import Effects, Transaction
+from pyqueue.core.store.store import Store
+from pyqueue.core.store.ticket import Batch, Ticket, of_this_thread, wake_in_turn
+from pyqueue.core.store.transaction import Effects
 
 if TYPE_CHECKING:
     import asyncio  # At run time where an event loop is at work, and so has imported it: it takes 30 ms.
@@ -41,8 +42,6 @@ GROUP_MAX: Final = 500
 # Tickets that may wait. Threads wait for their own ticket anyway; event loops wait for room.
 PENDING_MAX: Final = 10_000
 _IDLE_SECONDS: Final = 2.0
-# How long after a group the next callers are still taken for a crowd.
-_LINGER_SECONDS: Final = 0.002
 
 
 class Committer:
@@ -50,7 +49,7 @@ class Committer:
 
     def __init__(self, store: Store, after_commit: Callable[[Effects], None]) -> None:
         self._store = store
-        self._after_commit = after_commit
+        self._execution = Execution(store, after_commit)
         self._is_closed = False
         self.after_fork()
 
@@ -60,30 +59,36 @@ class Committer:
         self._gathering: dict[asyncio.AbstractEventLoop, list[Ticket]] = {}
         self._waiting_for_room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._mutex = threading.Lock()
+        # Somebody was appointed to commit what is pending: set before a ticket waits, until none does.
+        self._is_led = False
+        self._unled = threading.Condition(self._mutex)
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_gathering = False
 
     # --- submitting -----------------------------------------------------------------------------
 
     def submit(self, operation: Operation[R]) -> R:
         """Runs the operation in a transaction of its own or of a group; returns when it is committed."""
         self._require_open()
-        # Whoever waits already goes first: a stream of lone callers must not overtake the group. And while callers
-        # meet, none of them commits alone, or every other group would be one of one.
-        if not self._pending and not self._is_gathering:
+        # Whoever waits already goes first: a stream of lone callers must not overtake the group.
+        if not self._is_busy:
             writer = self._store.take_writer(waits=False)
             if writer is not None:
                 try:
                     self._require_open()  # Again: `close` may have passed before the writer was ours.
-                    return self._run_alone(writer, operation)
+                    return self._execution.run_alone(writer, operation)
                 finally:
                     self._store.give_back(writer)
-        ticket = Ticket(operation)
-        ticket.done = threading.Lock()
-        ticket.done.acquire()
+        ticket = of_this_thread(operation)
         self._enqueue([ticket])
-        ticket.done.acquire()
+        try:
+            while not ticket.is_settled:
+                ticket.wait()
+                if ticket.leads:
+                    self._lead(ticket)
+        except BaseException:
+            self._withdraw(ticket)
+            raise
         return ticket.outcome()  # type: ignore[no-any-return]  # the result of Operation[R]
 
     async def asubmit(self, operation: Operation[R]) -> R:
@@ -134,18 +139,36 @@ class Committer:
             ticket.batch, ticket.loop = batch, loop
         self._enqueue(tickets)
 
+    def _commit_now(self, group: Sequence[Ticket]) -> bool:
+        """Commits the group on this thread if that needs no waiting for another writer; False if it would."""
+        if self._is_busy or not self._store.is_near:
+            return False
+        writer = self._store.take_writer(waits=False)
+        if writer is None:
+            return False
+        try:
+            self._require_open()
+            self._execution.run_group(writer, group, waits=False)
+        except StorageBusy:
+            return False
+        finally:
+            self._store.give_back(writer)
+        return True
+
     def close(self) -> None:
         """Commits what was submitted before; what comes later is refused."""
         self._is_closed = True
-        thread = self._thread
+        with self._unled:
+            self._unled.wait_for(lambda: not self._is_led)
+            thread = self._thread
         self._work.set()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None:
             thread.join()
 
     def _undo(self, ticket: Ticket) -> None:
         undo = getattr(ticket.operation, "undo", None)
         if undo is not None and ticket.error is None:
-            self._enqueue(map(Ticket, undo(ticket.result)))
+            self._enqueue(list(map(Ticket, undo(ticket.result))))
 
     def _resolve(self, tickets: Sequence[Ticket]) -> None:
         """On the event loop: tells the tasks."""
@@ -169,68 +192,116 @@ class Committer:
         self._waiting_for_room.append((loop, future))
         return future
 
-    def _enqueue(self, tickets: Iterable[Ticket]) -> None:
-        tickets = list(tickets)
+    def _enqueue(self, tickets: Sequence[Ticket]) -> None:
+        if not tickets:
+            return
         try:
             with self._mutex:
-                if self._thread is None:
-                    self._require_open()  # `close` has passed: a new thread would open the file again.
-                    # A daemon: whoever waits for a ticket keeps the interpreter alive; nobody else needs to.
-                    thread = threading.Thread(target=self._serve, name="pyqueue-commit", daemon=True)
-                    thread.start()  # Raises if the machine has no threads left; the next ticket tries again.
-                    self._thread = thread
+                if not self._is_led:
+                    self._require_open()  # `close` has passed: to write now would open the file again.
+                    self._appoint(tickets[0])
                 self._pending.extend(tickets)
         except (QueueClosed, RuntimeError) as error:
-            for ticket in tickets:
-                ticket.error = error
-            self._deliver(tickets)
-            return
-        if not self._work.is_set():
-            self._work.set()
+            self._refuse(tickets, error)
 
-    # --- the commit thread --------------------------------------------------------------------
+    @property
+    def _is_busy(self) -> bool:
+        """Whether anybody waits, or is written for: read in this order, since who leads takes those who wait."""
+        return bool(self._pending) or self._is_led
+
+    # --- leading ------------------------------------------------------------------------------
+
+    def _appoint(self, first: Ticket) -> None:
+        """Under the mutex: the thread that waits first leads, or if it cannot, the commit thread.
+
+        Raises:
+            RuntimeError: the machine has no threads left.
+        """
+        if first.can_lead:
+            first.leads = True
+            first.wake()
+        else:
+            if self._thread is None:
+                # A daemon: whoever waits for a ticket keeps the interpreter alive; nobody else needs to.
+                thread = threading.Thread(target=self._serve, name="pyqueue-commit", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._work.set()
+        self._is_led = True
 
     def _serve(self) -> None:
+        """The commit thread."""
         while True:
-            patience = _LINGER_SECONDS if self._is_gathering else _IDLE_SECONDS
-            has_work = self._is_closed or self._work.wait(patience)
-            if not has_work and self._is_gathering:
-                self._is_gathering = False
-                continue
-            if not has_work or self._is_closed:
-                with self._mutex:
-                    if not self._pending:
-                        self._thread, self._is_gathering = None, False
-                        return
-            self._work.clear()
-            while self._pending:
-                writer = self._store.take_writer(waits=True)
-                assert writer is not None
-                try:
-                    self._serve_group(writer)
-                finally:
-                    self._store.give_back(writer)
+            self._work.wait(_IDLE_SECONDS)
+            with self._mutex:
+                if not (self._work.is_set() and self._is_led):  # Idle, or closed.
+                    self._thread = None
+                    return
+                self._work.clear()
+            self._lead()
 
-    def _serve_group(self, writer: Writer) -> None:
-        group = self._take_group()
-        # A group of one is no crowd: its caller may commit by himself again.
-        self._is_gathering = len(group) > 1
+    def _lead(self, own: Ticket | None = None) -> None:
+        """Commits a group, lets another lead, and wakes those who waited for it; `own` is that of this thread."""
+        if own is not None:
+            own.leads = False
+        group: Sequence[Ticket] = ()
         try:
-            self._commit(writer, group)
+            writer = self._store.take_writer(waits=True)
+            assert writer is not None
+            try:
+                group = self._take_group()
+                self._execution.run_group(writer, group)
+            finally:
+                self._store.give_back(writer)
         finally:
-            self._deliver(group)
+            others = [ticket for ticket in group if ticket is not own]
+            settled = [ticket for ticket in others if ticket.is_settled]
+            self._tell_loops(settled)
+            # Before the threads are woken: the next group is written meanwhile.
+            self._pass_on([ticket for ticket in others if not ticket.is_settled])
+            wake_in_turn(settled)
 
     def _take_group(self) -> list[Ticket]:
         with self._mutex:
             group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_MAX))]
         return [ticket for ticket in group if not ticket.is_abandoned]
 
-    def _deliver(self, group: Sequence[Ticket]) -> None:
+    def _pass_on(self, unsettled: Sequence[Ticket] = ()) -> None:
+        """Leads no more; those whose group could not be run to its end are first again."""
+        try:
+            with self._mutex:
+                self._pending.extendleft(reversed(unsettled))
+                self._is_led = False
+                if self._pending:
+                    self._appoint(self._pending[0])
+                else:
+                    self._unled.notify_all()
+        except RuntimeError as error:
+            with self._mutex:
+                refused = [self._pending.popleft() for _ in range(len(self._pending))]
+                self._unled.notify_all()
+            self._refuse(refused, error)
+
+    def _withdraw(self, ticket: Ticket) -> None:
+        """The thread that waited was interrupted: what was not begun is not done, and another leads in its place."""
+        with self._mutex:
+            if ticket in self._pending:
+                self._pending.remove(ticket)
+        if ticket.leads:
+            self._pass_on()
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def _refuse(self, tickets: Sequence[Ticket], error: Exception) -> None:
+        for ticket in tickets:
+            ticket.error, ticket.is_settled = error, True
+        self._tell_loops(tickets)
+        wake_in_turn(tickets)
+
+    def _tell_loops(self, group: Sequence[Ticket]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = {}
         for ticket in group:
-            if ticket.done is not None:
-                ticket.done.release()
-            elif ticket.loop is not None:
+            if ticket.loop is not None:
                 by_loop.setdefault(ticket.loop, []).append(ticket)
         for loop, tickets in by_loop.items():
             if not _call(loop, self._resolve, tickets):
@@ -240,102 +311,6 @@ class Committer:
             while self._waiting_for_room:
                 loop, future = self._waiting_for_room.popleft()
                 _call(loop, _wake, future)
-
-    # --- committing -------------------------------------------------------------------------------
-
-    def _run_alone(self, writer: Writer, operation: Operation[R]) -> R:
-        """One operation in a transaction of its own."""
-        attempt = 1
-        while True:
-            try:
-                transaction = writer.begin(durable=operation.durable)
-                result = operation.run(transaction)
-                writer.commit(transaction)
-                break
-            except Exception as error:
-                writer.rollback()
-                if self._store.may_repeat(error, attempt):
-                    attempt += 1
-                    continue
-                translated = self._store.translated(error)
-                if translated is error:
-                    raise
-                raise translated from error
-            except BaseException:
-                writer.rollback()
-                raise
-        self._follow_up(transaction.effects)
-        return result
-
-    def _commit_now(self, group: Sequence[Ticket]) -> bool:
-        """Commits the group on this thread if that needs no waiting for another writer; False if it would."""
-        if self._pending or self._is_gathering or not self._store.is_near:
-            return False
-        writer = self._store.take_writer(waits=False)
-        if writer is None:
-            return False
-        try:
-            self._require_open()
-            self._commit(writer, group, waits=False)
-        except StorageBusy:
-            return False
-        finally:
-            self._store.give_back(writer)
-        return True
-
-    def _commit(self, writer: Writer, group: Sequence[Ticket], *, waits: bool = True) -> None:
-        """Runs the group in one transaction; leaves a result or an error on each ticket.
-
-        Raises:
-            StorageBusy: another process writes, and the caller does not wait. Nothing was done.
-        """
-        try:
-            effects = self._attempt(writer, group, run_together, waits=waits)
-            if effects is None:
-                effects = self._attempt(writer, group, run_guarded)
-        except BaseException as error:
-            if not waits and isinstance(error, StorageBusy):
-                raise
-            for ticket in group:
-                ticket.error = self._store.translated(error) if isinstance(error, Exception) else error
-            if not isinstance(error, Exception):
-                raise
-            return
-        for ticket in group:
-            if isinstance(ticket.error, Exception):  # Not before: it may drop the connection.
-                ticket.error = self._store.translated(ticket.error)
-        if effects is not None:
-            self._follow_up(effects)
-
-    def _follow_up(self, effects: Effects) -> None:
-        try:
-            self._after_commit(effects)
-        except Exception:  # It is committed, and must not be reported as failed.
-            log.exception("what was committed could not be told to those who wait for it")
-
-    def _attempt(
-        self,
-        writer: Writer,
-        group: Sequence[Ticket],
-        run: Callable[[Writer, Transaction, Sequence[Ticket]], bool],
-        *,
-        waits: bool = True,
-    ) -> Effects | None:
-        """One transaction over the group; None if it must be repeated with savepoints."""
-        attempt = 1
-        while True:
-            try:
-                transaction = writer.begin(durable=any(ticket.operation.durable for ticket in group), waits=waits)
-                if not run(writer, transaction, group):
-                    writer.rollback()
-                    return None
-                writer.commit(transaction)
-                return transaction.effects
-            except BaseException as error:
-                writer.rollback()
-                if not self._store.may_repeat(error, attempt):
-                    raise
-                attempt += 1
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[Any], None], argument: Any) -> bool:

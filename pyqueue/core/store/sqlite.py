@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from pyqueue.core.clock import Clock
@@ -75,7 +75,13 @@ class SqliteStore:
 
     def take_writer(self, *, waits: bool) -> SqliteStore | None:
         """The writer for the caller alone; None if it is taken and he does not wait."""
-        return self if self.lock.acquire(blocking=waits) else None
+        try:
+            return self if self.lock.acquire(blocking=waits) else None
+        except BaseException:
+            # What is sent into a thread that waits here strikes when the wait is over, and the lock may be ours.
+            with suppress(RuntimeError):
+                self.lock.release()
+            raise
 
     def give_back(self, _: Writer) -> None:
         """Lets the next one have it."""
@@ -113,6 +119,10 @@ class SqliteStore:
             self._writer.rollback()
         except DATABASE_ERRORS:
             self.drop_connections()
+
+    def has_committed(self) -> bool | None:
+        """For a thread that was interrupted in a transaction: whether it was committed."""
+        return None if self._writer is None else not self._writer.in_transaction
 
     def changes_so_far(self) -> int:
         """A number that grows with every row written on the write connection."""

@@ -29,6 +29,9 @@ class Writer(Protocol):
     def rollback(self) -> None:
         """Undoes the open transaction, if there is one."""
 
+    def has_committed(self) -> bool | None:
+        """For a thread that was interrupted in a transaction: whether it was committed; None if that is not known."""
+
     def changes_so_far(self) -> int:
         """A number that grows with whatever is written."""
 

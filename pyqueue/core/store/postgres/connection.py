@@ -30,6 +30,7 @@ _DEFAULTS: Final = {
     "keepalives_count": "3",
     "tcp_user_timeout": "25000",
 }
+_OPEN: Final = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 
 class Location(NamedTuple):
@@ -86,9 +87,14 @@ class PostgresConnection:
     def commit(self) -> None:
         self._statements.run_plain(b"COMMIT")
 
+    def has_committed(self) -> bool | None:
+        """Whether the transaction begun last was committed; None while the server has not answered to that."""
+        status = self._connection.info.transaction_status
+        return None if status not in (*_OPEN, pq.TransactionStatus.IDLE) else status not in _OPEN
+
     def rollback(self) -> bool:
         """Undoes what is open; False if the connection is not fit for use any more."""
-        if self._connection.info.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+        if self._connection.info.transaction_status in _OPEN:
             try:
                 self._statements.run_plain(b"ROLLBACK")
             except psycopg.Error:

@@ -87,6 +87,10 @@ class PostgresWriter:
         if self._connection is not None and not self._connection.rollback():
             self.drop()
 
+    def has_committed(self) -> bool | None:
+        """For a thread that was interrupted in a transaction: whether it was committed; None if that is not known."""
+        return None if self._connection is None else self._connection.has_committed()
+
     def changes_so_far(self) -> int:
         """A number that grows with every statement that writes."""
         return 0 if self._connection is None else self._connection.writes
