@@ -66,7 +66,7 @@ def test_14_the_names_of_the_model_are_there_with_our_prefix() -> None:
 
 def test_14_b45_jobs_are_counted_by_queue_whichever_process_moved_them(server: Server, client: Client, q: str) -> None:
     with PyQueue(server.path) as queue:
-        queue.push_many(q, [{"name": "n"}] * 3)
+        queue.push_many(q, [{"name": "n", "backoff_delay_ms": 60_000}] * 3)
         done, failed, _ = queue.pull(q, count=3)
         queue.ack(done)
         queue.fail(failed, "x")
@@ -98,6 +98,8 @@ def test_14_b45_durations_are_histograms_with_buckets_and_batches_are_timed(clie
     client.post(f"/queues/{q}/jobs", [{"name": "n", "data": 1}] * 2)
     client.pull(q)
 
+    # The page may be one made a moment ago.
+    eventually(lambda: of(scrape(client), "pull_duration_seconds_count", transport="http"), what="the page to be new")
     found = scrape(client)
 
     for name in ("push_duration_seconds", "pull_duration_seconds"):

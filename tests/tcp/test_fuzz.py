@@ -169,7 +169,9 @@ def run(path: Path, seconds: float, seed: int) -> None:
         assert server.wait() == 0
     with PyQueue(path) as queue:
         kept = [job_id for each in pushed for job_id in each]
-        assert len(kept) > 10 and queue.stats("kept").waiting == len(set(kept)) == len(kept)
+        # A damaged id can be that of a neighbour, which is then withdrawn; it is not lost.
+        counts = queue.stats("kept")
+        assert len(kept) > 10 and counts.waiting + counts.cancelled == len(set(kept)) == len(kept)
 
 
 def test_no_line_crashes_the_server_sticks_or_loses_a_job(path: Path) -> None:
