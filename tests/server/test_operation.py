@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -111,39 +109,3 @@ def test_a_port_that_is_taken_is_told(server: Server, path: Path) -> None:
 
     assert ended.returncode == 2
     assert "cannot listen" in ended.stderr
-
-
-@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])])
-def test_what_was_acknowledged_survives_a_kill(path: Path, q: str, rounds: int) -> None:
-    pushed: set[str] = set()
-    acked: set[str] = set()
-    for _ in range(rounds):
-        with serving(path) as server:
-            enough = threading.Event()
-            threads = [threading.Thread(target=_load, args=(server.port, q, pushed, acked, enough)) for _ in range(8)]
-            for thread in threads:
-                thread.start()
-            assert enough.wait(30)
-            os.kill(server.process.pid, signal.SIGKILL)
-            for thread in threads:
-                thread.join(30)
-
-    with PyQueue(path) as queue:
-        states = {job_id: queue.get_job(job_id).state.value for job_id in pushed | acked}
-    assert pushed and acked
-    assert {states[job_id] for job_id in acked} == {"completed"}
-
-
-def _load(port: int, q: str, pushed: set[str], acked: set[str], enough: threading.Event) -> None:
-    """Pushes, pulls and acknowledges until the server is gone; notes what it was told is done."""
-    client = Client(port)
-    for number in range(10_000):
-        try:
-            pushed.add(client.push(q))
-            job = client.pull(q)["job"]
-            if job is not None and client.post(f"/jobs/{job['id']}/ack").status == 200:
-                acked.add(job["id"])
-        except (OSError, http.client.HTTPException, ValueError):
-            return
-        if number == 25:
-            enough.set()
