@@ -68,8 +68,9 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
             continue
         positions.append(key)
         rows.setdefault(key, (key, ref.lease, result))
-    completed = finish.complete_plain(tx, list(rows.values())) if rows else {}
-    rest = [] if len(completed) == len(rows) else [row for key, row in rows.items() if key not in completed]
+    in_order = sorted(rows.values()) if tx.on_postgres else list(rows.values())  # There they are locked in this order.
+    completed = finish.complete_plain(tx, in_order) if rows else {}
+    rest = [] if len(completed) == len(rows) else [row for row in in_order if row[0] not in completed]
     rich = finish.complete(tx, rest) if rest else {}
     completed |= {key: done.queue for key, done in rich.items()}
     _note_completed(tx, completed)

@@ -24,7 +24,15 @@ def require_job(tx: Transaction, job_id: str) -> Job:
     Raises:
         JobNotFound.
     """
-    job = jobs.get(tx, tx.key_of(job_id))
+    return _found(jobs.get(tx, tx.key_of(job_id)), job_id)
+
+
+def _hold(tx: Transaction, job_id: str) -> Job:
+    """`require_job` for whoever is about to change it."""
+    return _found(jobs.hold(tx, tx.key_of(job_id)), job_id)
+
+
+def _found(job: Job | None, job_id: str) -> Job:
     if job is None:
         raise JobNotFound(f"job {job_id} does not exist; it was deleted, or its id is wrong.")
     return job
@@ -43,7 +51,7 @@ class Cancel(Struct, frozen=True):
     durable: ClassVar[bool] = True
 
     def run(self, tx: Transaction) -> JobState:
-        job = require_job(tx, self.job_id)
+        job = _hold(tx, self.job_id)
         if job.state_code == ACTIVE and self.running:
             finish.request_cancel(tx, job.key)
             return JobState.ACTIVE
@@ -73,7 +81,7 @@ class Retry(Struct, frozen=True):
     durable: ClassVar[bool] = True
 
     def run(self, tx: Transaction) -> None:
-        job = require_job(tx, self.job_id)
+        job = _hold(tx, self.job_id)
         if job.state_code not in (DLQ, CANCELLED):
             raise InvalidState(f"job {job.id} is {job.state.value.capitalize()}; expected Dlq or Cancelled.")
         if job.key not in revive(tx, [job.key]):
@@ -109,7 +117,7 @@ class Delete(Struct, frozen=True):
     durable: ClassVar[bool] = True
 
     def run(self, tx: Transaction) -> None:
-        job = require_job(tx, self.job_id)
+        job = _hold(tx, self.job_id)
         if job.state_code == ACTIVE:
             raise InvalidState(f"job {self.job_id} is Active; expected a job that is not running. Cancel it first.")
         if not job.state.is_terminal:  # A finished parent has told its children already.

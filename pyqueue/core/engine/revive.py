@@ -40,6 +40,20 @@ def revive(tx: Transaction, keys: Sequence[int]) -> set[int]:
 
 
 def _with_descendants(tx: Transaction, keys: Sequence[int]) -> dict[int, Ended]:
+    """The jobs, and those that ended with them.
+
+    On PostgreSQL nobody changes them any more, nor those on which it depends whether they can run: they are found,
+    held all together in the order of their keys, and looked for again.
+    """
+    found = _down_from(tx, keys)
+    held: set[int] = set()
+    while tx.on_postgres and not found.keys() <= held:
+        held |= flows.hold_family(tx, found)
+        found = _down_from(tx, keys)
+    return found
+
+
+def _down_from(tx: Transaction, keys: Sequence[int]) -> dict[int, Ended]:
     """The jobs, and level by level those that ended with them."""
     found: dict[int, Ended] = {}
     level = flows.ended(tx, keys)

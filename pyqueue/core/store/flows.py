@@ -38,6 +38,15 @@ _SHOW_FAILURE: Final = f"""
         SELECT child_id FROM pyqueue_dependency WHERE parent_id IN ({{marks}}) AND on_failure = {ONLY})
 """
 
+# On PostgreSQL two that count off at the same children would else lock them in different orders, and wait for each
+# other until one of them is undone.
+_HOLD_BLOCKED: Final = """
+    SELECT id FROM pyqueue_job
+    WHERE state = 2 AND id IN (SELECT child_id FROM pyqueue_dependency WHERE parent_id IN ({marks}))
+    ORDER BY id /*pg FOR UPDATE*/
+"""
+_HOLD: Final = "SELECT id FROM pyqueue_job WHERE id IN ({marks}) ORDER BY id /*pg FOR UPDATE*/"
+
 _BLOCKED_CHILDREN: Final = """
     SELECT child.id, child.queue, child.on_finish, parent_id, on_failure
     FROM pyqueue_dependency JOIN pyqueue_job AS child ON child.id = child_id
@@ -55,12 +64,11 @@ _END_BLOCKED: Final = f"""
 # What to do with them: dead or cancelled jobs, and those of them that ended with a parent among these.
 _ENDED: Final = """
     SELECT id, queue, state, on_finish, unique_key FROM pyqueue_job WHERE id IN ({marks}) AND state IN (5, 6)
-    /*pg FOR UPDATE*/
 """
 _ENDED_WITH: Final = f"""
-    SELECT DISTINCT child.id, child.queue, child.state, child.on_finish, child.unique_key
-    FROM pyqueue_dependency JOIN pyqueue_job AS child ON child.id = child_id
-    WHERE parent_id IN ({{marks}}) AND child.state IN (5, 6) AND child.on_finish & {ENDED_BY_PARENT} <> 0
+    SELECT id, queue, state, on_finish, unique_key FROM pyqueue_job
+    WHERE id IN (SELECT child_id FROM pyqueue_dependency WHERE parent_id IN ({{marks}}))
+      AND state IN (5, 6) AND on_finish & {ENDED_BY_PARENT} <> 0
 """
 _ENDED_OF_FLOW: Final = "SELECT id FROM pyqueue_job WHERE flow_id = ? AND flow_id IS NOT NULL AND state IN (5, 6)"
 
@@ -134,6 +142,8 @@ def count_off(tx: Transaction, parents: Sequence[int]) -> list[tuple[int, str, i
     """Counts parents that completed off at their blocked children: (key, queue, new state, run_at) of each."""
     rows: list[tuple[int, str, int, int | None]] = []
     for chunk in padded_chunks(parents):
+        if tx.on_postgres:
+            tx.execute(with_marks(_HOLD_BLOCKED, len(chunk)), chunk)
         rows += tx.rows(with_marks(_COUNT_OFF, len(chunk)), [tx.now_us, tx.now_us, tx.now_us, *chunk])
     return rows
 
@@ -173,6 +183,17 @@ def ended_with(tx: Transaction, parents: Sequence[int]) -> list[Ended]:
 def ended_of_flow(tx: Transaction, flow_id: str) -> list[int]:
     """The dead and cancelled jobs of a flow."""
     return [key for (key,) in tx.rows(_ENDED_OF_FLOW, (flow_id,))]
+
+
+def hold_family(tx: Transaction, keys: Collection[int]) -> set[int]:
+    """Lets none of these jobs change, nor of those by which `revive` counts; gives them all.
+
+    For PostgreSQL, and in one go, so that two that do so wait for each other in one order.
+    """
+    family = {*keys, *(key for (key,) in _over(tx, _WAITING_IN_SPITE, keys))}
+    family |= {key for (key,) in _over(tx, _ABOVE, family)}
+    _over(tx, _HOLD, sorted(family))
+    return family
 
 
 def dead_parents(tx: Transaction, keys: Sequence[int]) -> list[tuple[int, int]]:

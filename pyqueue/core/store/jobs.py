@@ -25,6 +25,7 @@ _COLUMNS: Final = (
 )
 
 _GET: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE id = ?"
+_HOLD: Final = f"{_GET} /*pg FOR UPDATE*/"
 _OF_FLOW: Final = f"SELECT {_COLUMNS} FROM pyqueue_job WHERE flow_id = ? AND flow_id IS NOT NULL ORDER BY id LIMIT ?"
 _PARENTS: Final = """
     SELECT child_id, parent_id, binds FROM pyqueue_dependency WHERE child_id IN ({marks}) ORDER BY child_id, parent_id
@@ -61,6 +62,12 @@ def get(tx: Transaction, key: int) -> Job | None:
     """The job with its logs and parents."""
     row = tx.row(_GET, (key,))
     return None if row is None else with_details(tx, [Job(tx.salt, *row)])[0]
+
+
+def hold(tx: Transaction, key: int) -> Job | None:
+    """The job without them, which nobody else changes until the end of the transaction."""
+    row = tx.row(_HOLD, (key,))
+    return None if row is None else Job(tx.salt, *row)
 
 
 def queues_of(tx: Transaction, keys: Sequence[int]) -> dict[int, str]:

@@ -29,7 +29,9 @@ _REQUEST_CANCEL: Final = """
 _WAIT_FOR_MORE: Final = f"""
     UPDATE pyqueue_job SET blocked_by = blocked_by + ? WHERE id IN ({{marks}}) AND on_finish & {HELD} <> 0
 """
-_ARE_HELD: Final = f"SELECT count(*) FROM pyqueue_job WHERE id IN ({{marks}}) AND on_finish & {HELD} <> 0"
+_ARE_HELD: Final = f"""
+    SELECT id FROM pyqueue_job WHERE id IN ({{marks}}) AND on_finish & {HELD} <> 0 ORDER BY id /*pg FOR UPDATE*/
+"""
 
 # The same as when a parent completes, but what is counted off is the batch itself.
 _LET_GO: Final = f"""
@@ -87,7 +89,7 @@ def held(tx: Transaction, flow_id: str) -> list[tuple[int, str | None]]:
 
 def are_held(tx: Transaction, keys: Sequence[int]) -> bool:
     """Whether a batch still holds each of these jobs."""
-    return bool(tx.row(with_marks(_ARE_HELD, len(keys)), keys)[0] == len(keys))
+    return len(tx.rows(with_marks(_ARE_HELD, len(keys)), keys)) == len(keys)
 
 
 def wait_for_more(tx: Transaction, keys: Sequence[int], number: int) -> None:
