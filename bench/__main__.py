@@ -24,6 +24,7 @@ SCENARIOS = (
     "postgres_peers",
     "peers",
     "server",
+    "serving",
 )
 
 INTRODUCTION = """# What pyqueue costs
