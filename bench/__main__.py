@@ -25,6 +25,7 @@ SCENARIOS = (
     "peers",
     "server",
     "serving",
+    "web",
 )
 
 INTRODUCTION = """# What pyqueue costs

@@ -13,20 +13,17 @@ mingle and gossip; Dramatiq and pyqueue: 8 at a time; huey: one thread, since mo
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import statistics
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.measure import Row, folder, percentile, spread
-from bench.peer.processes import ROOT, answer, memory_mb, process, python_of_peers, tell
+from bench.peer.processes import answer, environment_of, memory_mb, process, python_of_peers, redis, tell
 
 BUDGET_SECONDS = 280.0
 
@@ -156,15 +153,10 @@ def _measure(peer: Peer, python: str, figures: Figures, pushes: int) -> None:
     """One round: start on a backlog, idle, single pushes, then two floods."""
     with ExitStack() as stack:
         place = stack.enter_context(folder())
-        environment = {
-            **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
-            **dict(peer.environment),
-            "PYTHONPATH": str(ROOT),
-            "BENCH_FILE": str(place / "bench.db"),
-            "BENCH_REDIS": stack.enter_context(_redis(place)) if "Redis" in peer.name else "",
-            "RQ_REDIS_URL": "",
-        }
-        environment["RQ_REDIS_URL"] = environment["BENCH_REDIS"]
+        address = stack.enter_context(redis(place)) if "Redis" in peer.name else ""
+        environment = environment_of(
+            **dict(peer.environment), BENCH_FILE=str(place / "bench.db"), BENCH_REDIS=address, RQ_REDIS_URL=address
+        )
         driver = stack.enter_context(process([python, "-m", "bench.peer.driver", peer.module], environment))
         tell(driver, f"backlog {peer.jobs}")
         answer(driver)
@@ -183,23 +175,3 @@ def _measure(peer: Peer, python: str, figures: Figures, pushes: int) -> None:
                 figures.latency_ms += [seconds * 1_000 for seconds in taken]
             else:
                 getattr(figures, command).append(number / taken)
-
-
-@contextmanager
-def _redis(place: Path) -> Iterator[str]:
-    """A Redis server of our own, as it comes; gives its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(place)]
-    with process(command, dict(os.environ), keeps_output=False):
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        yield f"redis://127.0.0.1:{port}/0"

@@ -6,7 +6,7 @@ import os
 import time
 
 from bench.peer import jobs
-from pyqueue import PyQueue
+from pyqueue import JobContext, PyQueue
 
 queue = PyQueue(os.environ["BENCH_FILE"], durability=os.environ.get("BENCH_DURABILITY", "power"))
 _is_async = bool(os.environ.get("BENCH_ASYNC"))
@@ -29,6 +29,18 @@ def push_batch(count: int) -> None:
         bound = queue.on(connection)
         for start in range(0, count, 500):
             bound.push_many("bench", [{"name": "noop", "data": {}}] * min(500, count - start))
+
+
+async def apush_noop() -> None:
+    await _noop.apush()
+
+
+@queue.task(queue="notes")
+def note(context: JobContext) -> None:
+    """Writes its id behind those of the others; small writes that append are atomic."""
+    file = os.open(os.environ["BENCH_RUNS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, context.job.id.encode() + b"\n")
+    os.close(file)
 
 
 def push_noops(count: int) -> None:

@@ -6,7 +6,9 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
+import time
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +70,42 @@ def process(
         for stream in (started.stdin, started.stdout):
             if stream is not None:
                 stream.close()
+
+
+def environment_of(**settings: str) -> dict[str, str]:
+    """The variables of a process of theirs: ours, and these."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+
+
+@contextmanager
+def redis(place: Path) -> Iterator[str]:
+    """A Redis server of our own, as it comes; gives its URL."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(place)]
+    with process(command, dict(os.environ), keeps_output=False):
+        wait_for_port(port)
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+def free_port() -> int:
+    """A port of this machine that nothing uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, seconds: float = 10) -> None:
+    """Returns when something listens on the port. Raises OSError: nothing did in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def family_of(pid: int) -> set[int]:
