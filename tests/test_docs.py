@@ -61,6 +61,14 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), target
 
 
+def test_pictures_are_small_and_shown() -> None:
+    shown = "".join(document.read_text() for document in DOCUMENTS)
+
+    for picture in (ROOT / "docs" / "images").iterdir():
+        assert f"(images/{picture.name})" in shown, picture.name
+        assert picture.stat().st_size < 150_000, picture.name
+
+
 def test_the_guide_names_every_option() -> None:
     guide = (ROOT / "docs" / "guide.md").read_text()
 

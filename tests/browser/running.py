@@ -6,15 +6,19 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent.parent
+
+# Who runs the tests has what the examples need: several of them must not install it at the same time.
+_SET_UP = [f"--old-file={sys.prefix}/installed-{extra}" for extra in ("django", "flask", "fastapi,server")]
 
 
 def free_port() -> int:
@@ -23,34 +27,64 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+class Program:
+    """A program that serves pages at a port of its own, run as people run it: by `make TARGET`."""
+
+    def __init__(self, target: str, database: Path) -> None:
+        """`database`: the file that the program is to use; what it says is written beside it."""
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = database.with_name(f"{target}.log")
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["make", target, f"PORT={port}", f"VENV={sys.prefix}", *_SET_UP],
+                cwd=ROOT,
+                env={**os.environ, "PYQUEUE_STORAGE": str(database)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Until it serves."""
+        eventually(lambda: self._answers() or self._process.poll() is not None, seconds=60, what=self.url)
+        assert self._process.poll() is None, self._log.read_text()
+
+    def end(self) -> None:
+        """As by Ctrl-C."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGINT)
+            self._process.wait(30)
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(self.url, timeout=5).close()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+        return True
+
+
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], url: str, log: Path) -> Iterator[None]:
-    """The command serves the URL within the block. Then it is ended as by Ctrl-C, and leaves nothing behind."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        eventually(lambda: _answers(url) or process.poll() is not None, seconds=60, what=url)
-        assert process.poll() is None, log.read_text()
-        yield
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(30)
-        assert not _answers(url), "the server has outlived its command"
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
+def running(database: Path, *targets: str) -> Iterator[list[Program]]:
+    """The programs serve within the block, all on the same file. After it nothing of them is left."""
+    with ExitStack() as ending:
+        programs = []
+        for target in targets:
+            programs.append(Program(target, database))
+            ending.callback(programs[-1].end)
+        for program in programs:
+            program.wait()
+        yield programs
+    assert not _users_of(database), "a server or a worker has outlived its command"
 
 
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=5).close()
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-    return True
+def _users_of(database: Path) -> list[str]:
+    """The processes that were told to use the file, where that can be seen."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"PYQUEUE_STORAGE={database}\0".encode() in environment.read_bytes():
+                found.append(environment.parent.name)
+        except OSError:
+            continue  # It has ended meanwhile, or is somebody else's.
+    return found

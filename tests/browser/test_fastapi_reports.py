@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from pyqueue import PyQueue
-from tests.browser.running import free_port, running
+from tests.browser.running import running
 from tests.waiting import eventually
 
 pytest.importorskip("fastapi")
@@ -29,11 +28,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(database: Path) -> Iterator[str]:
-    port = free_port()
-    started = f"http://127.0.0.1:{port}"
-    command = ["make", "example-fastapi", f"PORT={port}", f"VENV={sys.prefix}"]
-    with running(command, {"PYQUEUE_STORAGE": str(database)}, started, database.with_name("log")):
-        yield started
+    with running(database, "example-fastapi") as [program]:
+        yield program.url
 
 
 @pytest.fixture

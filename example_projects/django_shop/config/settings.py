@@ -5,7 +5,7 @@ from pathlib import Path
 
 BASE_DIR = Path(__file__).parent.parent
 # The file of the project, with its orders and its jobs. Other programs may have their jobs in it too.
-DATABASE = Path(os.environ.get("PYQUEUE_STORAGE") or BASE_DIR / "shop.db")
+DATABASE = Path(os.environ.get("PYQUEUE_STORAGE") or BASE_DIR / "shop.db").absolute()
 
 DEBUG = True
 SECRET_KEY = "an example: make your own"
