@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -80,6 +81,18 @@ def storage_for_module(kind: str, tmp_path_factory: pytest.TempPathFactory) -> I
     else:
         with empty_schema() as url:
             yield url
+
+
+@contextmanager
+def new_database() -> Iterator[str]:
+    """The URL of an empty database of its own, which is dropped afterwards."""
+    address, name = _required_url(), f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(address, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            yield urlsplit(address)._replace(path=f"/{name}").geturl()
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 _unused: list[str] = []

@@ -10,8 +10,10 @@ import click
 from pyqueue.core.errors import ConfigError
 
 
-def reloading(folder: str) -> None:
+def reloading(folder: str, *, program: str = "pyqueue") -> None:
     """Runs the command of this process without `--reload`, and again after each change of Python code below a folder.
+
+    `program`: the module whose command it is.
 
     Raises:
         ConfigError: watchfiles is not installed.
@@ -28,7 +30,7 @@ def reloading(folder: str) -> None:
     click.echo(f"watching the Python code in {folder}", err=True)
     run_process(
         folder,
-        target=shlex.join([sys.executable, "-m", "pyqueue", *arguments]),
+        target=shlex.join([sys.executable, "-m", program, *arguments]),
         target_type="command",
         watch_filter=PythonFilter(),
         callback=lambda changes: click.echo(f"{len(changes)} changed; starting anew", err=True),

@@ -26,25 +26,37 @@ from pyqueue.core.worker.worker import Worker
 _SWITCH_INTERVAL_SECONDS = 0.0005
 
 _QUEUES = "In order of preference (emails,reports) or by weight (emails=3,reports=1). For tasks, theirs by default."
+_OPTIONS = (
+    click.option("--queues", help=_QUEUES),
+    click.option("--mode", type=click.Choice(MODES), help="By default as the functions are written: thread or async."),
+    click.option("--concurrency", type=int, help="Jobs that run at the same time (1; processes: one per processor)."),
+    click.option("--burst", is_flag=True, help="End when nothing is ready."),
+    click.option("--max-jobs", type=int, help="End after so many jobs."),
+    click.option(
+        "--max-memory-mb", type=int, help="Beyond it a child process is replaced; a worker without such ends."
+    ),
+    click.option("--max-jobs-per-child", type=int, help="Processes: replace a child after so many jobs."),
+    click.option("--lease-ms", type=int, help="How long a job is this worker's without a heartbeat (30,000)."),
+    click.option("--grace-ms", type=int, help="How long running jobs may finish at a stop (30,000)."),
+    click.option("--prefetch-ms", type=int, help="How long a claimed job may wait here, at the most (50)."),
+    click.option("--name", help="What people call this worker; the first part of its id, whose rest is random."),
+    click.option("--reload", is_flag=True, help="For development: start anew whenever Python code here changes."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"),
+)
+
+
+def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a worker works, whichever program has the command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.argument("what", metavar="MODULE:NAME")
-@click.option("--queues", help=_QUEUES)
-@click.option("--mode", type=click.Choice(MODES), help="By default as the functions are written: thread or async.")
-@click.option("--concurrency", type=int, help="Jobs that run at the same time (1; processes: one per processor).")
-@click.option("--burst", is_flag=True, help="End when nothing is ready.")
-@click.option("--max-jobs", type=int, help="End after so many jobs.")
-@click.option("--max-memory-mb", type=int, help="Beyond it a child process is replaced; a worker without such ends.")
-@click.option("--max-jobs-per-child", type=int, help="Processes: replace a child after so many jobs.")
-@click.option("--lease-ms", type=int, help="How long a job is this worker's without a heartbeat (30,000).")
-@click.option("--grace-ms", type=int, help="How long running jobs may finish at a stop (30,000).")
-@click.option("--prefetch-ms", type=int, help="How long a claimed job may wait here, at the most (50).")
-@click.option("--name", help="What people call this worker; the first part of its id, whose rest is random.")
-@click.option("--reload", is_flag=True, help="For development: start anew whenever Python code here changes.")
+@worker_options
 @click.option("--durability", type=click.Choice(["power", "process"]), help="Of the storage: power by default.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @partial(storage_option, required=False)
 @reports_errors
 def worker(what: str, reload: bool, log_format: str, log_level: str, **options: Any) -> None:
@@ -61,9 +73,25 @@ def worker(what: str, reload: bool, log_format: str, log_level: str, **options: 
     """
     if reload:
         return reloading(os.getcwd())
+    set_up(log_format, log_level)
+    return _work(what, **options)
+
+
+def set_up(log_format: Any, log_level: Any) -> None:
+    """Makes this process one of a worker."""
     logs.set_up(log_format, log_level)
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-    return _work(what, **options)
+
+
+def work_on(opened: PyQueue, names: Any, handler: Callable[..., Any] | None, **options: Any) -> None:
+    """Works on a queue until the end, and says so."""
+    running = opened.worker(names, handler, **options)
+    click.echo(_banner(running, opened), err=True)
+    report = running.run()
+    click.echo(
+        f"{report.completed} completed, {report.failed} failed, {report.released} given back, {report.lost} too late",
+        err=True,
+    )
 
 
 def _work(what: str, queues: str | None, storage: str | None, durability: str | None, **options: Any) -> None:
@@ -72,13 +100,7 @@ def _work(what: str, queues: str | None, storage: str | None, durability: str | 
         options["import_path"] = what
     with _queue_for(found, storage, durability) as opened:
         handler = None if isinstance(found, PyQueue | Tasks) else found
-        running = opened.worker(_names(queues, handler), handler, **options)
-        click.echo(_banner(running, opened), err=True)
-        report = running.run()
-    click.echo(
-        f"{report.completed} completed, {report.failed} failed, {report.released} given back, {report.lost} too late",
-        err=True,
-    )
+        work_on(opened, _names(queues, handler), handler, **options)
 
 
 def _banner(running: Worker, opened: PyQueue) -> str:

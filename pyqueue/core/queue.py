@@ -75,11 +75,14 @@ class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Hooking, Se
             "url": str(url) if config.is_postgres(url) else store.path,
             "durability": durability, "lease_ms": self._lease_ms, "logs_events": logs_events,
         }  # fmt: skip
-        self.tasks = Tasks(self)
-        self.task, self.wrap = self.tasks.task, self.tasks.wrap
-        self.cron, self.every = self.tasks.cron, self.tasks.every
+        self._share(Tasks(self))
         self._housekeeper = Housekeeper(self._runtime)
         self._housekeeping = threading.Lock()
+
+    def _share(self, tasks: Tasks) -> None:
+        """Makes the tasks of a registry those of this handle; other handles may have the same."""
+        self.tasks = tasks
+        self.task, self.wrap, self.cron, self.every = tasks.task, tasks.wrap, tasks.cron, tasks.every
 
     def _runtime_on(self, store: Store) -> Runtime:
         """What runs the operations of this handle; for handles whose transactions are those of a framework."""

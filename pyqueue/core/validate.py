@@ -184,12 +184,16 @@ def known_keys(given: Iterable[str], known: Iterable[str], what: str) -> None:
     """Refuses a key that nobody would read.
 
     Raises:
-        ValidationError: naming the unknown key and the known ones.
+        ValidationError: naming the unknown key, the known ones, and the one that was probably meant.
     """
     known = tuple(known)
     for key in given:
         if key not in known:
-            raise ValidationError(f"unknown {what} {shown(key)}; expected one of: {', '.join(sorted(known))}.")
+            from difflib import get_close_matches  # 5 ms, and most keys are right
+
+            nearest = get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValidationError(f"unknown {what} {shown(key)}; expected one of: {', '.join(sorted(known))}.{hint}")
 
 
 def shown(value: object) -> str:

@@ -34,8 +34,7 @@ class ProjectQueue(PyQueue):
 
     def __init__(self, url: str, tasks: Tasks, *, durability: str = "power", clock: Clock | None = None) -> None:
         super().__init__(url, durability=durability, clock=clock)
-        self.tasks = tasks
-        self.task, self.wrap, self.cron, self.every = tasks.task, tasks.wrap, tasks.cron, tasks.every
+        self._share(tasks)
 
     def worker_url(self) -> str:
         """Where workers find the queue."""

@@ -28,6 +28,7 @@ from pyqueue.web.asgi import (
     send_reply,
 )
 from pyqueue.web.errors import Refusal, reply_to
+from pyqueue.web.mounted import BODY_BYTES_MAX
 from pyqueue.web.openapi import BASE, RELATIVE_BASE
 from pyqueue.web.request import Grant, Reply, Request
 from pyqueue.web.streams import Streams
@@ -35,8 +36,6 @@ from pyqueue.web.streams import Streams
 # Who may do what: `none`, `read`, `operate` or `admin`.
 Authorize = Callable[[HTTPConnection], Access | str | Awaitable[Access | str]]
 
-# Enough for the largest batch of a push, and little enough for a process to hold a few.
-BODY_BYTES_MAX: Final = 16 * 1_048_576
 STREAMS_MAX: Final = 100
 
 

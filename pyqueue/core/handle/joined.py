@@ -16,7 +16,7 @@ from pyqueue.core.handle.pushing import Pushing, surrounded
 from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, ref_of, result_text
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, JobOptions
-from pyqueue.core.store.doors import is_async
+from pyqueue.core.store.doors import is_async, session_of
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.store import Joined
 
@@ -38,8 +38,8 @@ class BoundQueue:
 
     def __init__(self, runtime: Runtime, connection: Any, depth_max: int | None) -> None:
         self._runtime, self._depth_max = runtime, depth_max
-        self._connection = connection
-        self._joined = None if is_async(connection) else runtime.store.join(connection)
+        self._connection = session_of(connection)
+        self._joined = None if is_async(self._connection) else runtime.store.join(self._connection)
 
     def push(self, queue: str, name: str, data: Any = None, **options: Unpack[JobOptions]) -> str:
         """`PyQueue.push` in the caller's transaction. The id is known at once, the job there at the commit."""
@@ -125,9 +125,9 @@ class Joining:
     def on(self, connection: Any) -> BoundQueue:
         """This queue inside the caller's open transaction: what is pushed commits or rolls back with the rest.
 
-        `connection`: a peewee `Database`, a `sqlite3` or psycopg connection, or an SQLAlchemy `Connection` or
-        `Session`, connected to the same file or database. With SQLAlchemy's `AsyncSession` or `AsyncConnection`
-        await the a-twins: `await queue.on(session).apush(…)`.
+        `connection`: a peewee `Database`, a `sqlite3` or psycopg connection, or an SQLAlchemy `Connection`,
+        `Session` or `scoped_session`, connected to the same file or database. With SQLAlchemy's `AsyncSession` or
+        `AsyncConnection` await the a-twins: `await queue.on(session).apush(…)`.
 
         Raises:
             ConfigError: another kind of connection, or one to another database.

@@ -43,6 +43,14 @@ def executor_of(connection: Any) -> tuple[_Door, AfterCommit | None]:
     )
 
 
+def session_of(connection: Any) -> Any:
+    """The session of this thread or context where a registry of them was given (SQLAlchemy's `scoped_session`).
+
+    To the registry an event would be listened for in all of its sessions.
+    """
+    return connection.registry() if hasattr(connection, "session_factory") else connection
+
+
 def is_async(connection: Any) -> bool:
     """Whether it is an async form of SQLAlchemy's around a plain session or connection, which `run_sync` gives."""
     return hasattr(connection, "run_sync")

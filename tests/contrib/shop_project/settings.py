@@ -14,6 +14,7 @@ DJANGO = ("admin", "auth", "contenttypes", "sessions", "messages")
 INSTALLED_APPS = [*(f"django.contrib.{name}" for name in DJANGO), "pyqueue.contrib.django", "shop"]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]

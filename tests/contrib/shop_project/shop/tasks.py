@@ -28,6 +28,12 @@ def take_time(order_id: int, seconds: float) -> None:
     send_receipt(order_id)
 
 
+@task(max_attempts=2, backoff_delay_ms=0)
+def fail() -> None:
+    """Never succeeds."""
+    raise LookupError("nothing left")
+
+
 @task(queue="reports")
 def report(context: JobContext) -> None:
     """Reports from inside a transaction."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from pyqueue.contrib.django import queue
 from pyqueue.contrib.django.admin import JobAdmin, QueueAdmin, ScheduleAdmin
@@ -27,4 +27,9 @@ back_office = admin.AdminSite("back-office")
 for model, its_admin in ((Job, JobAdmin), (Queue, QueueAdmin), (Schedule, ScheduleAdmin)):
     back_office.register(model, its_admin)
 
-urlpatterns = [path("admin/", admin.site.urls), path("back-office/", back_office.urls), path("order/", order)]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("back-office/", back_office.urls),
+    path("order/", order),
+    path("", include("shop.pages")),
+]
