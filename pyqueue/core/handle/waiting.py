@@ -34,15 +34,16 @@ def pull(runtime: Runtime, operation: Pull, wait_ms: float, is_over: Callable[[]
     """
     deadline = time.monotonic() + wait_ms / 1_000
     while operation.count and time.monotonic() < deadline:
-        woken = threading.Event()
-        waiter = Waiter(operation.queues, woken.set)
+        asleep = threading.Lock()  # A bare lock wakes sooner than an Event does.
+        asleep.acquire()
+        waiter = Waiter(operation.queues, asleep.release)
         runtime.wakeups.add(waiter)
         try:
             if is_over():
                 return []
             seconds = runtime.read(lambda tx: _seconds_to_wait(tx, operation))
             if seconds > 0:
-                woken.wait(_bounded(seconds, deadline))
+                asleep.acquire(timeout=_bounded(seconds, deadline))
         finally:
             runtime.wakeups.remove(waiter)
         jobs = runtime.write(operation) if _is_worth_a_try(waiter, seconds, deadline) else []

@@ -222,10 +222,15 @@ class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
         wait_ms: float,
         lease_ms: int,
         worker_id: str,
+        looks_first: bool,
     ) -> list[Job]:
-        """`pull` whose wait also ends when `is_over()` is true after a `wake_pulls()`. For workers."""
+        """`pull` whose wait also ends when `is_over()` is true after a `wake_pulls()`. For workers.
+
+        `looks_first`: there is probably nothing, and to find that out need not keep others from writing.
+        """
         operation = Pull(tuple(queues), count, lease_ms, worker_id)
-        return self._runtime.write(operation) or waiting.pull(self._runtime, operation, wait_ms, is_over)
+        jobs = [] if looks_first else self._runtime.write(operation)
+        return jobs or waiting.pull(self._runtime, operation, wait_ms, is_over)
 
     def complete(self, items: Sequence[tuple[Job, str | None]], /) -> Sequence[PyQueueError | None]:
         """`ack_many` with results that are JSON already: None or the error for each, in order. For workers."""

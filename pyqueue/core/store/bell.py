@@ -25,12 +25,7 @@ class LoopbackBell:
     def __init__(self) -> None:
         self._listening: socket.socket | None = None
         self._sending: socket.socket | None = None
-
-    @property
-    def port(self) -> int | None:
-        """Where this process listens, if it does."""
-        listening = self._listening
-        return None if listening is None else int(listening.getsockname()[1])
+        self.port: int | None = None  # Where this process listens, if it does.
 
     def listen(self) -> int | None:
         """Opens a port of its own; None where that cannot be."""
@@ -43,6 +38,7 @@ class LoopbackBell:
             log.warning("no wake-ups on the loopback interface; polling instead", extra={"error": str(error)})
             return None
         self._listening = listening
+        self.port = int(listening.getsockname()[1])
         return self.port
 
     def wait(self, seconds: float) -> bool:
@@ -79,6 +75,6 @@ class LoopbackBell:
 
     def close(self) -> None:
         """Listens no more."""
-        listening, self._listening = self._listening, None
+        listening, self._listening, self.port = self._listening, None, None
         if listening is not None:
             listening.close()

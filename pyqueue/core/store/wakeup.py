@@ -146,31 +146,36 @@ class Wakeups:
 
     def _watch(self) -> None:
         seen: int | None = None
+        has_heard = False
         idle_since = time.monotonic()
         try:
             with self._listening() as renew:
                 while not self._is_closed:
                     renew()
-                    version = self._version()
-                    # The first reading tells nothing of what came before it, so it counts as news.
-                    if version != seen:
-                        self.notify_all()
-                    seen = version
+                    if not has_heard:  # Else all were woken, and should not find this thread in their way.
+                        version = self._version()
+                        # The first reading tells nothing of what came before it, so it counts as news.
+                        if version != seen:
+                            self.notify_all()
+                        seen = version
                     if self._waiters:
                         idle_since = time.monotonic()
                     if time.monotonic() - idle_since > _IDLE_SECONDS and self._ended_idle():
                         return
-                    self._hear_or_sleep()
+                    has_heard = self._hear_or_sleep()
         except PyQueueError as error:
             log.error("cannot hear of the jobs of other processes", extra={"error": str(error)})
             self._ended_idle(is_forced=True)
 
-    def _hear_or_sleep(self) -> None:
-        """Until somebody rings, or it is time to look at the database."""
+    def _hear_or_sleep(self) -> bool:
+        """Until somebody rings, who is heard and passed on, or it is time to look at the database."""
         if self._bell.port is None:
             time.sleep(_POLL_SECONDS_DEAF)
-        elif self._bell.wait(_POLL_SECONDS):
+            return False
+        has_heard = self._bell.wait(_POLL_SECONDS)
+        if has_heard:
             self.notify_all()
+        return has_heard
 
     def _version(self) -> int | None:
         try:

@@ -36,6 +36,7 @@ class Source(Protocol):
         wait_ms: float,
         lease_ms: int,
         worker_id: str,
+        looks_first: bool,
     ) -> list[Job]: ...
 
     def wake_pulls(self) -> None: ...
@@ -92,6 +93,7 @@ class Claiming:
         self._is_burst, self._prefetch_seconds = settings.burst, settings.prefetch_ms / 1_000
         self._jobs_left = float("inf") if settings.max_jobs is None else settings.max_jobs
         self._is_stopping = is_stopping
+        self._has_emptied = False  # The last claim got less than it wanted.
         self._stop = threading.Event()
 
     def start(self, when_done: Callable[[], None]) -> None:
@@ -142,19 +144,23 @@ class Claiming:
         return self._concurrency + (prefetch // 2 if prefetch else -1)
 
     def _pull(self, wanted: int) -> list[Job]:
+        count = int(min(wanted, self._jobs_left))
         try:
-            return self._source.pull_until(
+            jobs = self._source.pull_until(
                 lambda: self._is_burst or self._stop.is_set(),
                 self._turns.order(),
-                count=int(min(wanted, self._jobs_left)),
+                count=count,
                 wait_ms=self._wait_ms(),
                 lease_ms=self._lease_ms,
                 worker_id=self._worker_id,
+                looks_first=self._has_emptied and not self._is_burst,
             )
         except StorageError as error:
             log.error("cannot claim jobs; trying again", extra={"error": str(error)})
             self._stop.wait(_AFTER_ERROR_SECONDS)
             return []
+        self._has_emptied = len(jobs) < count
+        return jobs
 
     def _wait_ms(self) -> float:
         """For ever with nothing ready; else not so long that ready jobs become overdue unnoticed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from itertools import count
-from queue import SimpleQueue
 
 from pyqueue.core.job import Job
 from pyqueue.core.worker import outcome
@@ -24,16 +24,21 @@ class ThreadRunner:
     ) -> None:
         self._handler, self._begin, self._end = handler, begin, end
         self._concurrency = concurrency
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._places: list[_Place] = []
+        self._mutex = threading.Lock()
+        self._jobs: deque[Job] = deque()
+        # The last is woken first: most likely it is still warm. A SimpleQueue would wake another with every job.
+        self._idle: list[_Place] = []
+        self._is_over = False
         self._left_behind = 0
 
     def start(self) -> None:
         self._places = [_Place(self._work) for _ in range(self._concurrency)]
 
     def submit(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            self._jobs.put(job)
+        with self._mutex:
+            self._jobs.extend(jobs)
+        self._wake_one()
 
     def cancel(self, job: Job) -> None:
         log.info("job was cancelled; its handler runs on a thread and goes on", extra={"job_id": job.id})
@@ -52,20 +57,41 @@ class ThreadRunner:
                 return
 
     def stop(self, *, is_at_once: bool) -> None:
-        for _ in self._places:
-            self._jobs.put(None)
+        with self._mutex:
+            self._is_over = True
+        self._wake_one()
         if not is_at_once:
             for place in self._places:
                 place.thread.join()
 
     def _work(self, place: _Place) -> None:
-        while not place.is_left and (job := self._jobs.get()) is not None:
+        while not place.is_left and (job := self._next_job(place)) is not None:
             place.job = job
             if self._begin(job):
                 self._end(outcome.run(job, self._handler))
             place.job = None
         if place.is_left:
             self._left_behind -= 1
+
+    def _next_job(self, place: _Place) -> Job | None:
+        """Waits for it; None at the end. Passes on that there are more: woken all at once, threads get in their way."""
+        while True:
+            with self._mutex:
+                job = self._jobs.popleft() if self._jobs else None
+                has_to_wait = job is None and not self._is_over
+                if has_to_wait:
+                    self._idle.append(place)
+            if not has_to_wait:
+                self._wake_one()
+                return job
+            place.turn.acquire()
+
+    def _wake_one(self) -> None:
+        """Wakes a thread, if there is something for it."""
+        with self._mutex:
+            place = self._idle.pop() if self._idle and (self._jobs or self._is_over) else None
+        if place is not None:
+            place.turn.release()
 
 
 class _Place:
@@ -76,6 +102,8 @@ class _Place:
     def __init__(self, work: Callable[[_Place], None]) -> None:
         self.job: Job | None = None
         self.is_left = False
+        self.turn = threading.Lock()  # Held while the thread is not told to look for a job.
+        self.turn.acquire()
         # A daemon: the end of the worker must be able to leave a handler behind that never returns.
         name = f"pyqueue-run-{next(self._numbers)}"
         self.thread = threading.Thread(target=work, args=(self,), name=name, daemon=True)
