@@ -153,10 +153,4 @@ def _by_keys(tx: Transaction, queue: str, number: int, budgets: Budgets) -> list
     candidates = [
         (key, row) for key in free for row in keyed.ready_of(tx, queue, key, int(min(number, budgets.of_key(key).left)))
     ]
-    return sorted(candidates, key=lambda each: _place(each[1]))[:number]
-
-
-def _place(row: ReadyRow) -> tuple[int, int, int]:
-    """Where a job stands in its queue; see the order of `claim.ready`."""
-    key, _, priority, *_, rank, _ = row
-    return -priority, rank, key
+    return sorted(candidates, key=lambda each: claim.place(each[1]))[:number]

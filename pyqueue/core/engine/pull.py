@@ -36,7 +36,7 @@ class Pull(Struct, frozen=True):
     durable: ClassVar[bool] = False
 
     def run(self, tx: Transaction) -> list[Job]:
-        sweep.due(tx, limits.SWEEP_CHUNK)
+        sweep.due(tx, limits.SWEEP_CHUNK, self.queues[0])
         taken: list[Job] = []
         for queue in self.queues:
             flags = tx.queue(queue)
@@ -51,7 +51,13 @@ class Pull(Struct, frozen=True):
 
 
 def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:
-    return _hand_out(tx, queue, claim.ready(tx, queue, count), lease_ms, worker_id)
+    until_us = tx.now_us + lease_ms * 1_000
+    if tx.on_postgres:
+        rows = claim.take(tx, queue, count, worker_id=worker_id, until_us=until_us)
+    else:
+        rows = claim.ready(tx, queue, count)
+        claim.claim(tx, [row[0] for row in rows], worker_id=worker_id, until_us=until_us)
+    return _handed_out(tx, queue, rows, until_us, worker_id)
 
 
 def _take_allowed(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:
@@ -61,19 +67,18 @@ def _take_allowed(tx: Transaction, queue: str, count: int, lease_ms: int, worker
     slot = SLOT_OF_BREAKER if tx.queue(queue).limits & HAS_BREAKER else SLOT
     if buckets := budgets.spent(queue, limit_keys):
         limits_store.fill(tx, buckets)
-    return _hand_out(tx, queue, rows, lease_ms, worker_id, slot)
+    until_us = tx.now_us + lease_ms * 1_000
+    claim.claim(tx, [row[0] for row in rows], worker_id=worker_id, until_us=until_us, slot=slot)
+    return _handed_out(tx, queue, rows, until_us, worker_id)
 
 
-def _hand_out(
-    tx: Transaction, queue: str, rows: list[ReadyRow], lease_ms: int, worker_id: str | None, slot: int | None = None
-) -> list[Job]:
+def _handed_out(tx: Transaction, queue: str, rows: list[ReadyRow], until_us: int, worker_id: str | None) -> list[Job]:
+    """The jobs of rows that were claimed."""
     if not rows:
         return []
     keys = [row[0] for row in rows]
     rich = [row[0] for row in rows if row[-1]]
     rare = claim.rare_columns(tx, rich) if rich else {}
-    until_us = tx.now_us + lease_ms * 1_000
-    claim.claim(tx, keys, worker_id=worker_id, until_us=until_us, slot=slot)
     reached = max(row[-2] for row in rows)
     if reached > tx.queue(queue).round:
         claim.advance_round(tx, queue, reached)

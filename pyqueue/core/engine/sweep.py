@@ -27,12 +27,13 @@ class Swept(NamedTuple):
     is_full: bool
 
 
-def due(tx: Transaction, limit: int) -> Swept:
-    """Ends delays, lives and leases that are over, up to `limit` of each.
+def due(tx: Transaction, limit: int, queue: str = "") -> Swept:
+    """Ends delays, lives and leases that are over, up to `limit` of each, in all queues.
 
-    Every pull does this first, so that nothing waits for housekeeping where jobs are being pulled.
+    Every pull does this first, so that nothing waits for housekeeping where jobs are being pulled. It names the
+    `queue` that it looks at next.
     """
-    promotable, expirable, lapsed = claim.anything_due(tx)
+    promotable, expirable, lapsed = claim.anything_due(tx, queue)
     expired = expire(tx, limit) if expirable else 0
     promoted = promote(tx, limit) if promotable else 0
     ended = lease.end_lapsed(tx, limit) if lapsed else ()

@@ -147,6 +147,10 @@ class Transaction:
                 self._next_key = max(ids.first_key(self.now_us), last_key + 1)
         return flags
 
+    def look(self, queue: str, columns: str, params: Sequence[Any]) -> Any:
+        """The row of some expressions, such as subqueries. On PostgreSQL the flags of the queue come with it."""
+        return self.row(f"SELECT {columns}", params)
+
     def forget_queue(self, name: str) -> None:
         """To be called by whoever changes the row of a queue."""
         self._queues.pop(name, None)

@@ -95,9 +95,7 @@ class PostgresBell:
             self._is_wanted.clear()
             try:
                 connection = connection or self._connect()
-                connection.begin(waits_for_disk=False)
-                connection.raw.execute("SELECT pg_notify($1, '')", (self._channel,))
-                connection.commit()
+                connection.notify(self._channel)
             except psycopg.Error as error:
                 log.warning("could not wake other processes", extra={"error": str(error)})
                 if connection is not None:

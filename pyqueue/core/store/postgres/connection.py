@@ -10,7 +10,7 @@ from psycopg import RawCursor, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 
-from pyqueue.core.store.dialect import for_postgres
+from pyqueue.core.store.dialect import for_postgres, quoted_name
 from pyqueue.core.store.postgres.statements import Answer, Statements
 
 # A statement of ours takes milliseconds. What takes much longer waits for somebody's forgotten transaction,
@@ -91,6 +91,11 @@ class PostgresConnection:
         """Whether the transaction begun last was committed; None while the server has not answered to that."""
         status = self._connection.info.transaction_status
         return None if status not in (*_OPEN, pq.TransactionStatus.IDLE) else status not in _OPEN
+
+    def notify(self, channel: str) -> None:
+        """Wakes those who listen there, in one round trip and without waiting for the disk."""
+        name = quoted_name(channel)
+        self._statements.run_plain(f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {name}; COMMIT".encode())
 
     def rollback(self) -> bool:
         """Undoes what is open; False if the connection is not fit for use any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, pairwise
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pyqueue.core import ids
 from pyqueue.core.store.executor import Executor
@@ -17,11 +17,12 @@ _BLOCK: Final = 1 << _BLOCK_BITS
 _BLOCKS_MASK: Final = (1 << ids.SEQUENCE_BITS - _BLOCK_BITS) - 1
 
 _FLAGS: Final = f"""
-    SELECT {QUEUE_FLAGS}, (SELECT string_agg(port::text, ',') FROM pyqueue_listener){{block}}
+    SELECT {QUEUE_FLAGS}, (SELECT string_agg(port::text, ',') FROM pyqueue_listener){{more}}
     FROM (SELECT 1) AS one LEFT JOIN pyqueue_queue AS queue ON queue.name = ?
 """
-_LOOK: Final = _FLAGS.format(block="")
-_LOOK_TO_WRITE: Final = _FLAGS.format(block=", nextval('pyqueue_key')")
+_WIDTH: Final = len(QueueFlags._fields) + 1
+_LOOK: Final = _FLAGS.format(more="")
+_LOOK_TO_WRITE: Final = _FLAGS.format(more=", nextval('pyqueue_key')")
 _NEXT_BLOCKS: Final = "SELECT nextval('pyqueue_key') FROM generate_series(1, ?)"
 
 
@@ -43,21 +44,32 @@ class PostgresTransaction(Transaction):
         if flags is None:
             is_first = self._first_block is None and self._keys_from_us is not None
             found = self.row(_LOOK_TO_WRITE if is_first else _LOOK, (name,))
-            (*known, ports), block = (found[:-1], found[-1:]) if is_first else (found, ())
-            self.effects.ports = tuple(map(int, ports.split(","))) if ports else ()
-            flags = self._queues[name] = QueueFlags(*known)
-            if block:
-                self._first_block = block[0]
-                self._spare = self._keys_of(block[0])
+            flags = self._note(name, found[:_WIDTH])
+            if is_first:
+                self._first_block = found[-1]
+                self._spare = self._keys_of(found[-1])
+        return flags
+
+    def look(self, queue: str, columns: str, params: Sequence[Any]) -> Any:
+        """The row of some expressions, in one round trip with the flags of the queue."""
+        found = self.row(_FLAGS.format(more=f", {columns}"), (*params, queue))
+        self._note(queue, found[:_WIDTH])
+        return found[_WIDTH:]
+
+    def _note(self, name: str, found: Sequence[Any]) -> QueueFlags:
+        *known, ports = found
+        self.effects.ports = tuple(map(int, ports.split(","))) if ports else ()
+        flags = self._queues[name] = QueueFlags(*known)
         return flags
 
     def allocate(self, count: int) -> Sequence[int]:
-        """`count` new keys, ascending. Look at a queue first."""
-        assert self._first_block is not None
+        """`count` new keys, ascending. Where a queue was looked at to push, the first are there already."""
         missing = -(-(count - len(self._spare)) // _BLOCK)
         if missing > 0:
-            blocks = [self._keys_of(block) for (block,) in self.rows(_NEXT_BLOCKS, (missing,))]
-            self._spare = _joined([self._spare, *blocks])
+            blocks = [block for (block,) in self.rows(_NEXT_BLOCKS, (missing,))]
+            if self._first_block is None:
+                self._first_block = blocks[0]
+            self._spare = _joined([self._spare, *map(self._keys_of, blocks)])
         keys, self._spare = self._spare[:count], self._spare[count:]
         return keys
 
