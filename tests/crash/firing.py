@@ -25,7 +25,7 @@ class SkewedClock:
 
 def _with_wrong_clock(queue: PyQueue) -> tuple[PyQueue, random.Random]:
     draw = random.Random(os.getpid())
-    return PyQueue(queue.path, clock=SkewedClock(draw.uniform(-SKEW_SECONDS_MAX, SKEW_SECONDS_MAX))), draw
+    return PyQueue(queue._opening["url"], clock=SkewedClock(draw.uniform(-SKEW_SECONDS_MAX, SKEW_SECONDS_MAX))), draw
 
 
 def fire_schedules(queue: PyQueue, say: Say) -> None:

@@ -15,10 +15,7 @@ from pyqueue import PyQueue
 from tests.crash.faults import assert_sound
 from tests.crash.nursery import Program
 
-pytestmark = [
-    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals"),
-    pytest.mark.sqlite("the programs open a file"),
-]
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
 
 CREW = ["fire_schedules"] * 4 + ["edit_schedules"]
 STEPS = {"by-cron": timedelta(seconds=1), "by-interval": timedelta(milliseconds=250)}
