@@ -9,17 +9,17 @@ server is that of the tests: `PYQUEUE_TEST_POSTGRES_URL`, else the one on this m
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
 
 from bench.measure import Row, percentile, ratio_row, take_turns
-from pyqueue import Job, PyQueue
+from pyqueue import PyQueue
 from tests import servers
 
 _BARE_TABLE = """
@@ -38,6 +38,10 @@ _BARE_CLAIM = """
 _BARE_ACK = "UPDATE bare SET state = 4 WHERE id = ANY(%s) AND state = 3"
 
 
+STEP_SECONDS = 60.0
+_AT_ONCE = 100_000
+
+
 class Work(NamedTuple):
     """What one process does: so many batches, on this storage."""
 
@@ -49,54 +53,90 @@ class Work(NamedTuple):
 
 def run(*, quick: bool) -> Iterator[Row]:
     """The rows of the table."""
-    for size in (1, 50):
-        batches = (60 if quick else 400) if size == 1 else (12 if quick else 100)
-        for processes in (1, 2) if quick else (1, 2, 4, 8):
-            for kind in ("produce", "consume", "both"):
-                yield _beside_bare(kind, processes, batches, size, rounds=2 if quick else 5)
-    yield _latency(20 if quick else 300)
-    yield _growth(50_000 if quick else 5_000_000, rounds=2 if quick else 5)
+    rounds = 1 if quick else 3
+    for processes in (1, 2) if quick else (1, 2, 4, 8):
+        with _crew(processes) as crew, _schema() as url:
+            for size in (1, 50):
+                batches = (60 if quick else 400) if size == 1 else (12 if quick else 100)
+                for kind in ("produce", "consume", "both"):
+                    yield _beside_bare(crew, Work(kind, url, max(1, batches // processes), size), rounds)
+    yield _latency(20 if quick else 150)
+    yield _growth(50_000 if quick else 5_000_000, rounds)
     yield _bloat(5_000 if quick else 1_000_000)
 
 
-def _beside_bare(kind: str, processes: int, batches: int, size: int, *, rounds: int) -> Row:
-    each = max(1, batches // processes)
-    with _schema() as url:
-        pairs = take_turns(
-            [
-                lambda: _rate(_bare, Work(kind, url, each, size), processes),
-                lambda: _rate(_ours, Work(kind, url, each, size), processes),
-            ],
-            rounds,
-        )
-    goal = 0.5 if size == 50 else None
-    return ratio_row(f"{kind}, batches of {size}, {processes} processes", pairs, goal=goal)
+def _beside_bare(crew: Crew, work: Work, rounds: int) -> Row:
+    pairs = take_turns([lambda: crew.rate(_bare, work), lambda: crew.rate(_ours, work)], rounds)
+    goal = 0.5 if work.size == 50 else None
+    return ratio_row(f"{work.kind}, batches of {work.size}, {crew.number} processes", pairs, goal=goal)
 
 
-def _rate(work_of: Callable[[Work, Any], None], work: Work, processes: int) -> float:
-    if work.kind == "consume":
-        _fill(work, processes)
-    context = multiprocessing.get_context("spawn")
-    gate = context.Barrier(processes + 1)
-    workers = [context.Process(target=work_of, args=(work, gate)) for _ in range(processes)]
-    for worker in workers:
-        worker.start()
-    gate.wait()
-    started = time.perf_counter()
-    gate.wait()
-    seconds = time.perf_counter() - started
-    for worker in workers:
-        worker.join()
-    assert all(worker.exitcode == 0 for worker in workers)
-    return processes * work.batches * work.size / seconds
+class Crew:
+    """Processes that do the same work at the same time."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        context = multiprocessing.get_context("spawn")
+        self._gate = context.Barrier(number + 1, timeout=STEP_SECONDS)
+        self._orders = []
+        self._processes = []
+        for _ in range(number):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, self._gate), daemon=True)
+            process.start()
+            self._orders.append(ours)
+            self._processes.append(process)
+
+    def rate(self, does: Callable[[Work, Any], None], work: Work) -> float:
+        """Jobs per second of all of them together.
+
+        Raises:
+            threading.BrokenBarrierError: one of them has failed, which its output tells.
+        """
+        if work.kind == "consume":
+            _fill(work, self.number)
+        for orders in self._orders:
+            orders.send((does, work))
+        self._gate.wait()
+        started = time.perf_counter()
+        self._gate.wait()
+        return self.number * work.batches * work.size / (time.perf_counter() - started)
+
+    def dismiss(self) -> None:
+        """Ends them, whatever they do."""
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _crew(number: int) -> Iterator[Crew]:
+    crew = Crew(number)
+    try:
+        yield crew
+    finally:
+        crew.dismiss()
+
+
+def _serve(orders: Any, gate: Any) -> None:
+    """What a process of a crew does until it is dismissed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Whoever has started it ends it.
+    while True:
+        does, work = orders.recv()
+        try:
+            does(work, gate)
+        except BaseException:
+            gate.abort()
+            raise
 
 
 def _fill(work: Work, processes: int) -> None:
     count = processes * work.batches * work.size
     with PyQueue(work.url) as queue, _connected(work.url) as connection:
-        for _ in range(0, count, 500):
-            queue.push_many("q", [{"name": "n", "data": {"a": 1}}] * min(count, 500))
-            connection.execute(_BARE_PUSH, [['{"a": 1}'] * min(count, 500)])
+        for start in range(0, count, 500):
+            number = min(500, count - start)
+            queue.push_many("q", [{"name": "n", "data": {"a": 1}}] * number)
+            connection.execute(_BARE_PUSH, [['{"a": 1}'] * number])
 
 
 def _ours(work: Work, gate: Any) -> None:
@@ -126,27 +166,39 @@ def _bare(work: Work, gate: Any) -> None:
 
 
 def _latency(pushes: int) -> Row:
-    """From the call of push in one handle to the start of the job in a worker of another."""
-    started: list[float] = []
-    with _schema() as url, PyQueue(url) as web, PyQueue(url) as workplace:
-        worker = workplace.worker("q", lambda job: started.append(time.perf_counter() - job.data))
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        for number in range(pushes):
-            time.sleep(0.02)
-            web.push("q", "n", time.perf_counter())
-            while len(started) <= number:
-                time.sleep(0.0005)
-        worker.stop()
-        thread.join()
-    milliseconds = [seconds * 1_000 for seconds in started]
+    """From the call of push in one process to the start of the job in a worker of another."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    with _schema() as url, PyQueue(url) as web:
+        web.stats("q")
+        process = context.Process(target=_work, args=(url, theirs), daemon=True)
+        process.start()
+        seconds = []
+        try:
+            for _ in range(pushes + 1):
+                time.sleep(0.02)
+                web.push("q", "n", time.perf_counter())
+                if not ours.poll(STEP_SECONDS):
+                    raise TimeoutError(f"no job was started within {STEP_SECONDS:.0f} s")
+                seconds.append(ours.recv())
+        finally:
+            process.kill()
+            process.join()
+    milliseconds = [each * 1_000 for each in seconds[1:]]  # The first has waited for the worker's start.
     half, most = statistics.median(milliseconds), percentile(milliseconds, 0.99)
     return Row("push → start, p50 / p99", "", f"{half:.1f} / {most:.1f} ms", "", "p50 < 5 ms", half < 5)
 
 
-def _growth(finished: int, *, rounds: int) -> Row:
+def _work(url: str, pipe: Any) -> None:
+    """A worker that tells how long each job has waited. `perf_counter` has one origin for all processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with PyQueue(url) as queue:
+        queue.worker("q", lambda job: pipe.send(time.perf_counter() - job.data)).run()
+
+
+def _growth(finished: int, rounds: int) -> Row:
     """Both, batches of 50, with none and with many finished jobs in the table: the second as a share of the first."""
-    with _schema() as empty, _schema() as full:
+    with _crew(1) as crew, _schema() as empty, _schema() as full:
         for url in (empty, full):
             with PyQueue(url) as queue:
                 queue.stats("q")
@@ -157,20 +209,16 @@ def _growth(finished: int, *, rounds: int) -> Row:
                 [finished],
             )
             connection.execute("VACUUM ANALYZE pyqueue_job")
-        pairs = take_turns(
-            [lambda url=url: _rate(_ours, Work("both", url, 40, 50), 1) for url in (empty, full)],  # type: ignore[misc]
-            rounds,
-        )
+        works = [Work("both", url, 40, 50) for url in (empty, full)]
+        pairs = take_turns([lambda work=work: crew.rate(_ours, work) for work in works], 2 * rounds)  # type: ignore[misc]
     return ratio_row(f"both, with {finished:,} finished jobs against none", pairs, goal=0.9)
 
 
 def _bloat(jobs: int) -> Row:
     """What a million jobs leave behind: dead rows, and bytes for each."""
-    with _schema() as url, PyQueue(url) as queue, _connected(url) as connection:
-        for _ in range(0, jobs, 500):
-            queue.push_many("q", [{"name": "n", "data": {"a": 1}}] * 500)
-            taken: Sequence[Job] = queue.pull("q", count=500)
-            queue.ack_many(taken)
+    with _crew(2) as crew, _schema() as url, _connected(url) as connection:
+        for start in range(0, jobs, _AT_ONCE):  # In parts, so that no gate waits for too long.
+            crew.rate(_ours, Work("both", url, min(_AT_ONCE, jobs - start) // 1_000, 500))
         time.sleep(1.0)
         row = connection.execute(
             "SELECT n_dead_tup, pg_total_relation_size('pyqueue_job'), pg_relation_size('pyqueue_job_ready')"

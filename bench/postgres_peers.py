@@ -27,7 +27,7 @@ from bench.measure import Row, percentile
 from bench.peer.processes import ROOT, answer, process, processor_seconds, python_of_peers, tell
 from tests import servers
 
-BUDGET_SECONDS = 240.0
+BUDGET_SECONDS = 170.0
 KINDS = ("push", "push in 50s", "drain", "end to end")
 
 
