@@ -81,6 +81,13 @@ class LogEntry(NamedTuple):
     number: int = 0
 
 
+class LogPage(NamedTuple):
+    """Messages of a job, and whether nothing will follow, since it has ended."""
+
+    entries: list[LogEntry]
+    is_over: bool
+
+
 class Job(msgspec.Struct, frozen=True, dict=True, kw_only=False, eq=False):
     """A job as it was when it was read; it never changes.
 

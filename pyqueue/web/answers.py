@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pyqueue.core.explanation import Explanation
 from pyqueue.core.flow import FlowStatus
 from pyqueue.core.job import (
     AckResult,
@@ -17,6 +18,7 @@ from pyqueue.core.job import (
     Job,
     JobChange,
     JobPage,
+    LogPage,
     QueueCounts,
     QueueInfo,
 )
@@ -129,8 +131,13 @@ def attempts(found: Sequence[Attempt]) -> bytes:
     return _encode({"ok": True, "attempts": list(map(attempt_object, found))})
 
 
-def logs(job: Job) -> bytes:
-    return _encode({"ok": True, "logs": list(map(log_object, job.logs))})
+def logs(page: LogPage) -> bytes:
+    entries = [log_object(entry) | {"number": entry.number} for entry in page.entries]
+    return _encode({"ok": True, "logs": entries, "is_over": page.is_over})
+
+
+def explanation(found: Explanation) -> bytes:
+    return _encode({"ok": True, **msgspec.to_builtins(found)})
 
 
 def counts(found: QueueCounts) -> bytes:

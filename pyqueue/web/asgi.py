@@ -108,7 +108,7 @@ class LongPolls:
                 answer.cancel()
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
-                return Reply(200, ready.plan.shape([])) if answer.cancelled() else answer.result()
+                return Reply(200, ready.plan.shape(ready.plan.nothing)) if answer.cancelled() else answer.result()
             answer.cancel()
             return None
         finally:

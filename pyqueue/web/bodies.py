@@ -18,6 +18,9 @@ from pyqueue.core.schedule import Misfire, Overlap
 from pyqueue.core.states import JobState
 from pyqueue.core.uniqueness import UniqueMode
 
+# A reply that comes later than this, a proxy on the way has given up.
+WAIT_MS_MAX: Final = 60_000
+
 _NULL: Final = Raw(b"null")
 
 # JSON that is stored as it was sent.
@@ -248,6 +251,13 @@ class PullQuery(Struct):
     wait_ms: Annotated[int, Meta(ge=0)] = 0
     lease_ms: LeaseMs | None = None
     worker_id: str | None = None
+
+
+class LogsQuery(Struct):
+    """`after`: only messages with a higher number."""
+
+    after: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    wait_ms: Annotated[int, Meta(ge=0)] = 0
 
 
 class DlqQuery(Struct):

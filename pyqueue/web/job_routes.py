@@ -8,8 +8,8 @@ from typing import Any, Final
 from msgspec import structs
 
 from pyqueue.core import limits
-from pyqueue.core.job import JobPage
-from pyqueue.web import answers, bodies, replies, twins
+from pyqueue.core.job import JobPage, LogPage
+from pyqueue.web import answers, bodies, history_replies, replies, twins
 from pyqueue.web.bodies import NoQuery
 from pyqueue.web.errors import Refusal
 from pyqueue.web.request import Given, Plan, Role
@@ -101,8 +101,14 @@ def _attempts(given: Given[NoQuery, None]) -> Plan[Any]:
     return Plan(twins.ATTEMPTS(given.path[0]), answers.attempts, jobs=given.path)
 
 
-def _logs(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.GET_JOB(given.path[0]), answers.logs, jobs=given.path)
+def _logs(given: Given[bodies.LogsQuery, None]) -> Plan[Any]:
+    after, wait_ms = given.query.after, min(given.query.wait_ms, bodies.WAIT_MS_MAX)
+    call = twins.LOG_PAGE(given.path[0], after=after, wait_ms=wait_ms)
+    return Plan(call, answers.logs, jobs=given.path, waits=wait_ms > 0, nothing=LogPage([], is_over=False))
+
+
+def _explain(given: Given[NoQuery, None]) -> Plan[Any]:
+    return Plan(twins.EXPLAIN(given.path[0]), answers.explanation, jobs=given.path)
 
 
 _GONE: Final = ("JOB_NOT_FOUND",)
@@ -145,8 +151,19 @@ JOB_ROUTES: Final = (
         path="/jobs/{id}/logs",
         role=Role.READ,
         handler=_logs,
-        answer=(replies.Logs,),
-        summary="What a job has reported, oldest first",
+        query=bodies.LogsQuery,
+        answer=(history_replies.Logs,),
+        summary="What a job has reported, oldest first; with `wait_ms`, as soon as it reports or ends",
+        is_safe=True,
+        errors=_GONE,
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{id}/explain",
+        role=Role.READ,
+        handler=_explain,
+        answer=(history_replies.Explained,),
+        summary="Why a job is not running: what holds it, until when, and by whom",
         is_safe=True,
         errors=_GONE,
     ),

@@ -16,9 +16,6 @@ from pyqueue.web.bodies import NoQuery
 from pyqueue.web.request import Given, Plan, Reply, Role
 from pyqueue.web.route import Route
 
-# A reply that comes later than this, a proxy on the way has given up.
-WAIT_MS_MAX: Final = 60_000
-
 
 def _push(given: Given[NoQuery, bodies.NewJob | list[bodies.NewJob]]) -> Plan[Any]:
     queue, body = given.path[0], given.body
@@ -38,7 +35,7 @@ def _pull(given: Given[bodies.PullQuery, None]) -> Plan[Any] | Reply:
     call = twins.PULL(
         queue,
         count=min(query.count, limits.PULL_COUNT_MAX),
-        wait_ms=min(query.wait_ms, WAIT_MS_MAX),
+        wait_ms=min(query.wait_ms, bodies.WAIT_MS_MAX),
         lease_ms=query.lease_ms,
         worker_id=query.worker_id,
     )

@@ -165,11 +165,6 @@ class Attempts(Struct):
     attempts: list[Attempt]
 
 
-class Logs(Struct):
-    ok: Ok
-    logs: list[Log]
-
-
 class QueueCounts(Struct):
     waiting: int
     delayed: int

@@ -97,11 +97,13 @@ class About(Struct, frozen=True, kw_only=True):
 class Plan(About, Generic[R], frozen=True):
     """What a handler makes of a request: what to ask of the queue, and how to put the answer.
 
-    `waits`: the answer may take its time, so whoever carries it should notice when nobody waits for it any more.
+    `waits`: the answer may take its time, so whoever carries it should notice when nobody waits for it any more;
+    `nothing`: the result if the server is to end meanwhile.
     `within`: takes from a result over all queues what is in queues that the one who asks does not reach.
     """
 
     call: Call[R]
     shape: Callable[[R], bytes]
     waits: bool = False
+    nothing: Any = ()
     within: Callable[[R, Callable[[str], bool]], R] | None = None

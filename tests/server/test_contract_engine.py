@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from pyqueue.web import replies
+import msgspec
+
+from pyqueue.web import history_replies, replies
 from tests.server.process import Client
 from tests.waiting import eventually
 
@@ -140,6 +143,34 @@ def test_attempts_and_logs_of_a_job(client: Client, q: str) -> None:
 
     assert [each["error"] for each in client.get(f"/jobs/{job_id}/attempts").json["attempts"]] == ["boom"]
     assert [each["message"] for each in client.get(f"/jobs/{job_id}/logs").json["logs"]] == ["one"]
+
+
+def test_what_a_job_reports_can_be_followed_until_it_ends(client: Client, q: str) -> None:
+    job_id = client.push(q)
+    client.pull(q)
+    client.post(f"/jobs/{job_id}/progress", {"progress": 1, "message": "one"})
+    first = client.get(f"/jobs/{job_id}/logs").json
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.get, f"/jobs/{job_id}/logs?after=1&wait_ms=20000")
+        client.post(f"/jobs/{job_id}/progress", {"progress": 2, "message": "two"})
+        second = waiting.result(20).json
+        waiting = pool.submit(client.get, f"/jobs/{job_id}/logs?after=2&wait_ms=20000")
+        client.post(f"/jobs/{job_id}/ack")
+        last = waiting.result(20).json
+
+    assert [(each["number"], each["message"]) for each in first["logs"] + second["logs"]] == [(1, "one"), (2, "two")]
+    assert (first["is_over"], last["logs"], last["is_over"]) == (False, [], True)
+    msgspec.convert(second, history_replies.Logs)
+
+
+def test_a_job_that_does_not_run_is_explained(client: Client, q: str) -> None:
+    job_id = client.push(q, delay_ms=60_000)
+
+    answer = client.get(f"/jobs/{job_id}/explain").json
+
+    assert (answer["job_id"], answer["state"], answer["reason"]) == (job_id, "delayed", "delayed")
+    assert answer["sentence"] and answer["facts"]
+    msgspec.convert(answer, history_replies.Explained)
 
 
 def test_a_job_given_back_waits_again(client: Client, q: str) -> None:

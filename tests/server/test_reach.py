@@ -102,6 +102,7 @@ def requests(place: Place) -> dict[tuple[str, str], list[tuple[str, Any]]]:
             ("GET", "", place.waiting, None),
             ("GET", "/attempts", place.dead, None),
             ("GET", "/logs", place.waiting, None),
+            ("GET", "/explain", place.waiting, None),
             ("POST", "/ack", place.active, {}),
             ("POST", "/fail", place.active, {"error": "e"}),
             ("POST", "/release", place.active, {}),
