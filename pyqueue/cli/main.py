@@ -11,7 +11,7 @@ from pyqueue.cli.explain import explain, logs
 from pyqueue.cli.flows import flows
 from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
 from pyqueue.cli.limits import limits
-from pyqueue.cli.queues import pause, purge, resume, status
+from pyqueue.cli.queues import bulk, pause, purge, resume, status
 from pyqueue.cli.schedules import schedules
 from pyqueue.cli.serve import serve, token
 from pyqueue.cli.storages import copy, migrate
@@ -40,6 +40,7 @@ for command in (
     worker,
     workers,
     purge,
+    bulk,
     pause,
     resume,
     limits,

@@ -1,4 +1,4 @@
-"""Commands on queues: status, pause, resume, purge."""
+"""Commands on queues: status, pause, resume, purge, bulk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from pyqueue.cli.door import Place, place_options
 from pyqueue.cli.output import print_json, print_table
 from pyqueue.cli.storage import json_option, reports_errors
+from pyqueue.core.engine.bulk import BulkAction
 from pyqueue.core.states import STATES, JobState
 from pyqueue.core.validate import queue_name
 
@@ -87,3 +88,27 @@ def purge(queue: str, state: str | None, yes: bool, place: Place) -> None:
         if not yes:
             click.confirm(f"Remove the {state or 'not active'} jobs of {queue}?", abort=True, err=True)
         click.echo(door.ask("POST", f"/queues/{_segment(queue)}/purge", body={"state": state})["removed"])
+
+
+@click.command()
+@click.argument("action", type=click.Choice([each.value for each in BulkAction]))
+@click.argument("queue")
+@click.option("--state", type=click.Choice([each.value for each in JobState]), help="Only jobs in this state.")
+@click.option("--name", help="Only jobs of this name.")
+@click.option("--tag", help="Only jobs with this tag.")
+@click.option("--flow-id", help="Only jobs of this flow.")
+@click.option("--custom-id", help="Only jobs with this id of yours.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@reports_errors
+@place_options
+def bulk(action: str, queue: str, yes: bool, place: Place, **conditions: str | None) -> None:
+    """Cancel, retry or delete all jobs of QUEUE that meet the conditions. Prints how many.
+
+    Example: pyqueue bulk retry emails --state dlq --name send-welcome --yes --storage jobs.db
+    """
+    with place.open() as door:
+        if not yes:
+            told = ", ".join(f"{name} {value}" for name, value in conditions.items() if value is not None)
+            click.confirm(f"{action.capitalize()} the jobs of {queue} ({told or 'all of them'})?", abort=True, err=True)
+        body = {"action": action, **conditions}
+        click.echo(door.ask("POST", f"/queues/{_segment(queue)}/bulk", body=body)["jobs"])

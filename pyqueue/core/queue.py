@@ -18,6 +18,7 @@ from pyqueue.core.handle.hooking import Hooking
 from pyqueue.core.handle.intervening import Intervening
 from pyqueue.core.handle.limiting import Limiting
 from pyqueue.core.handle.runtime import Runtime
+from pyqueue.core.handle.selecting import Selecting
 from pyqueue.core.handle.serving import Serving
 from pyqueue.core.housekeeper import Housekeeper
 from pyqueue.core.store.store import Store
@@ -25,7 +26,7 @@ from pyqueue.core.tasks.registry import Tasks
 from pyqueue.core.validate import boolean, integer
 
 
-class PyQueue(Flowing, Following, Intervening, Limiting, Explaining, Hooking, Serving):
+class PyQueue(Flowing, Following, Intervening, Selecting, Limiting, Explaining, Hooking, Serving):
     """Persistent job queues in one file, or in PostgreSQL.
 
         queue = PyQueue("jobs.db")

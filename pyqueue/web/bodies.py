@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from pyqueue.core import limits
 from pyqueue.core.backoff import Backoff
+from pyqueue.core.engine.bulk import BulkAction
 from pyqueue.core.follows import ParentFailure
 from pyqueue.core.schedule import Misfire, Overlap
 from pyqueue.core.states import JobState
@@ -143,6 +144,19 @@ class PauseBody(Struct):
 
 class PurgeBody(Struct):
     state: JobState | None = None
+
+
+class BulkBody(Struct, kw_only=True):
+    """What to do with all jobs of the queue that meet the conditions; null does not restrict."""
+
+    action: BulkAction
+    state: JobState | None = None
+    name: str | None = None
+    tag: str | None = None
+    flow_id: str | None = None
+    custom_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
 
 class IdsBody(Struct):

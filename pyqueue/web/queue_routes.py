@@ -59,6 +59,11 @@ def _purge(given: Given[NoQuery, bodies.PurgeBody]) -> Plan[Any]:
     return Plan(twins.PURGE(given.path[0], state=given.body.state), answers.removed, queue=given.path[0])
 
 
+def _bulk(given: Given[NoQuery, bodies.BulkBody]) -> Plan[Any]:
+    call: Any = twins.BULK(queue=given.path[0], **structs.asdict(given.body))
+    return Plan(call, answers.affected, queue=given.path[0])
+
+
 def _stats(given: Given[NoQuery, None]) -> Plan[Any] | Reply:
     if not is_name(given.path[0]):
         return Reply(200, answers.counts(QueueCounts()))
@@ -149,6 +154,16 @@ QUEUE_ROUTES: Final = (
         answer=(replies.Removed,),
         summary="Remove the jobs of a queue in one state, or in all but active",
         body=bodies.PurgeBody,
+    ),
+    Route(
+        method="POST",
+        path="/queues/{queue}/bulk",
+        role=Role.ADMIN,
+        handler=_bulk,
+        answer=(replies.Affected,),
+        summary="Cancel, retry or delete all jobs of a queue that meet the conditions",
+        body=bodies.BulkBody,
+        needs_body=True,
     ),
     Route(
         method="GET",

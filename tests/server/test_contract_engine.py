@@ -94,6 +94,21 @@ def test_b25_dead_letters_are_retried_deleted_and_purged(client: Client, q: str)
     assert client.post(f"/queues/{q}/purge", {"state": "waiting"}).json == {"ok": True, "removed": 3}
 
 
+def test_b25_jobs_that_meet_conditions_are_cancelled_retried_and_deleted_together(client: Client, q: str) -> None:
+    client.post(f"/queues/{q}/jobs", [{"name": f"n{i % 2}", "data": i, "tags": ["t"]} for i in range(230)])
+
+    def bulk(action: str, **conditions: str) -> int:
+        return int(client.post(f"/queues/{q}/bulk", {"action": action, **conditions}).json["jobs"])
+
+    assert bulk("cancel", name="n1", tag="t") == 115
+    assert bulk("retry", state="completed") == 0
+    assert bulk("retry", state="cancelled", name="n1") == 115
+    assert bulk("delete", name="n0", created_before="2100-01-01T00:00:00Z") == 115
+    client.pull(q)
+    assert bulk("delete") == 114, "the one that runs is passed over"
+    assert client.post(f"/queues/{q}/bulk", {"action": "explode"}).status == 422
+
+
 def test_b26_r6_a_batch_is_acknowledged_item_by_item(client: Client, q: str) -> None:
     ids = [client.push(q) for _ in range(3)]
     client.pull(q, "?count=2")

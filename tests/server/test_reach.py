@@ -120,6 +120,7 @@ def requests(place: Place) -> dict[tuple[str, str], list[tuple[str, Any]]]:
             ("GET", "/dlq", None),
             ("POST", "/dlq/retry", {}),
             ("POST", "/purge", {}),
+            ("POST", "/bulk", {"action": "delete"}),
             ("GET", "/stats", None),
             ("POST", "/pause", {}),
             ("POST", "/resume", {}),

@@ -64,7 +64,7 @@ class Inspecting:
         At most `limit` (1–1,000) jobs; pass `next_cursor` on as `cursor` for the next page. Pages do
         not shift when jobs are added meanwhile.
         """
-        wanted = _filter(queue, state, name, tag, flow_id, custom_id, created_after, created_before)
+        wanted = filter_of(queue, state, name, tag, flow_id, custom_id, created_after, created_before)
         return self._runtime.read(lambda tx: _page(tx, wanted, limit, cursor))
 
     async def alist_jobs(
@@ -82,7 +82,7 @@ class Inspecting:
         cursor: str | None = None,
     ) -> JobPage:
         """`list_jobs` for event loops."""
-        wanted = _filter(queue, state, name, tag, flow_id, custom_id, created_after, created_before)
+        wanted = filter_of(queue, state, name, tag, flow_id, custom_id, created_after, created_before)
         return await self._runtime.aread(lambda tx: _page(tx, wanted, limit, cursor))
 
     def attempts(self, job: JobOrId) -> list[Attempt]:
@@ -134,7 +134,7 @@ class Inspecting:
         return await waiting.await_for(self._runtime, job_id(job), _seconds(timeout))
 
 
-def _filter(
+def filter_of(
     queue: str | None,
     state: JobState | str | None,
     name: str | None,

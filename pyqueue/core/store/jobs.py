@@ -96,14 +96,25 @@ def of_flow(tx: Transaction, flow_id: str, limit: int) -> list[Job]:
 
 def page(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None) -> list[Job]:
     """Up to `limit` jobs with keys below `before_key`, newest first, without logs and parents."""
+    return [Job(tx.salt, *row) for row in tx.rows(*_selected(fields(), wanted, limit, before_key).sql())]
+
+
+def keys_of(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | None) -> list[int]:
+    """The keys of such a page."""
+    from pyqueue.core.store.models import JobRow
+
+    return [key for (key,) in tx.rows(*_selected([JobRow.id], wanted, limit, before_key).sql())]
+
+
+def _selected(columns: Sequence[Any], wanted: Filter, limit: int, before_key: int | None) -> Any:
     from pyqueue.core.store.models import JobRow  # peewee takes 5 ms to make the models; most processes list nothing.
 
-    query = JobRow.select(*fields()).order_by(JobRow.id.desc()).limit(limit)
+    query = JobRow.select(*columns).order_by(JobRow.id.desc()).limit(limit)
     if before_key is not None:
         query = query.where(JobRow.id < before_key)
     for condition in _conditions(wanted):
         query = query.where(condition)
-    return [Job(tx.salt, *row) for row in tx.rows(*query.sql())]
+    return query
 
 
 def fields() -> list[Any]:
