@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from concurrent.futures import TimeoutError as NotInTime
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any, Final
 
 from pyqueue.core.store import fork
@@ -29,6 +29,7 @@ class Embedded:
         self._queue, self._concurrency = queue, concurrency
         self._lock = threading.Lock()
         self._worker: EmbeddedWorker | None = None
+        self._is_over = False
         fork.watch(self)
 
     def start_with(self, _: Any, **__: Any) -> None:
@@ -37,9 +38,9 @@ class Embedded:
             self.start()
 
     def start(self) -> None:
-        """Starts it, unless it runs."""
+        """Starts it, unless it runs, or the process is ending, which may serve requests to the last."""
         with self._lock:
-            if self._worker is None:
+            if self._worker is None and not self._is_over:
                 worker = EmbeddedWorker(self._queue.worker(concurrency=self._concurrency, grace_ms=GRACE_MS))
                 worker.start()
                 atexit.register(self.stop)
@@ -48,13 +49,11 @@ class Embedded:
     def stop(self) -> None:
         """Lets what runs finish, and gives the rest back. Called when the process ends."""
         with self._lock:
-            worker, self._worker = self._worker, None
+            worker, self._worker, self._is_over = self._worker, None, True
         atexit.unregister(self.stop)
         if worker is not None:
-            try:
-                worker.stop().result(GRACE_MS / 1_000 + _MORE_SECONDS)
-            except NotInTime:
-                return  # Its jobs come back when their leases end.
+            # Beyond that its jobs come back when their leases end.
+            wait([worker.stop()], GRACE_MS / 1_000 + _MORE_SECONDS)
 
     def before_fork(self) -> None:
         self._lock.acquire()
@@ -64,5 +63,5 @@ class Embedded:
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._worker = None
+        self._worker, self._is_over = None, False
         atexit.unregister(self.stop)

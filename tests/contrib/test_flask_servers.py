@@ -1,0 +1,158 @@
+"""Flask: workers inside of the processes of real servers, which fork and reload."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyqueue import PyQueue
+from tests.waiting import eventually
+
+pytest.importorskip("flask")
+
+# It uses its queue before the server forks, as preloaded applications may.
+APP = """
+import os
+from flask import Flask
+from pyqueue.contrib.flask import FlaskQueue
+
+queue = FlaskQueue()
+
+@queue.task
+def stamp(number: int) -> int:
+    with open("stamps", "a") as file:
+        file.write(f"{number}\\n")
+    return os.getpid()
+
+def create_app():
+    app = Flask("stamps", instance_path=os.getcwd())
+    app.config.from_prefixed_env()
+    queue.init_app(app)
+    queue.of(app).stats("default")
+
+    @app.post("/stamps/<int:number>")
+    def push(number):
+        return {"job": stamp.push(number), "pid": os.getpid()}
+
+    return app
+"""
+
+
+class Server:
+    """A web server in a process group of its own, in a folder with the application."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str], *, says: str) -> None:
+        self._said = folder / "said"
+        with self._said.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=folder,
+                env={**os.environ, "FLASK_PYQUEUE_STORAGE": "jobs.db", "FLASK_PYQUEUE_EMBEDDED_WORKERS": "1"},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        found = eventually(lambda: re.search(rf"{says} http://127\.0\.0\.1:(\d+)", self.said()), seconds=30, what=says)
+        self._port = int(found[1])
+
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def push(self, number: int) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request("POST", f"/stamps/{number}")
+            reply = connection.getresponse()
+            content = reply.read()
+            assert reply.status == 200, self.said()
+            return json.loads(content)
+        finally:
+            connection.close()
+
+    def end(self, number: signal.Signals) -> int:
+        os.killpg(self.process.pid, number)
+        return self.process.wait(30)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, says: str) -> Iterator[Server]:
+    (folder / "app.py").write_text(APP)
+    server = Server(folder, arguments, says=says)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            os.killpg(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+
+
+def pids_at_work(queue: PyQueue) -> list[int]:
+    return sorted(worker.pid for worker in queue.workers())
+
+
+def test_four_preloaded_processes_of_gunicorn_push_and_work_on_one_file(tmp_path: Path) -> None:
+    pytest.importorskip("gunicorn")
+    gunicorn = ("gunicorn", "--preload", "--workers", "4", "--bind", "127.0.0.1:0", "app:create_app()")
+    with serving(tmp_path, *gunicorn, says="Listening at:") as server, PyQueue(tmp_path / "jobs.db") as queue:
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(server.push, range(200)))
+        serving_pids = sorted({answer["pid"] for answer in answers})
+        eventually(lambda: queue.stats("default").completed == 200, seconds=60, what="200 stamps")
+        working_pids = pids_at_work(queue)
+        stamps = Counter((tmp_path / "stamps").read_text().split())
+
+        assert server.end(signal.SIGTERM) == 0, server.said()
+        assert pids_at_work(queue) == []
+
+    assert stamps == Counter(str(number) for number in range(200))
+    assert working_pids == serving_pids and server.process.pid not in working_pids
+    assert "database is locked" not in server.said() and "Traceback" not in server.said()
+
+
+def test_under_the_reloader_the_serving_process_works_and_no_other(tmp_path: Path) -> None:
+    flask = ("flask", "--app", "app:create_app", "run", "--debug", "--port", "0")
+    with serving(tmp_path, *flask, says="Running on") as server, PyQueue(tmp_path / "jobs.db") as queue:
+        first = server.push(1)
+        assert queue.wait_for(first["job"], timeout=30) == first["pid"]
+        assert pids_at_work(queue) == [first["pid"]]
+
+        (tmp_path / "app.py").write_text(APP + "\n# changed\n")
+        second = eventually(
+            lambda: (answer := server.push(2))["pid"] != first["pid"] and answer, seconds=60, what="another process"
+        )
+
+        assert queue.wait_for(second["job"], timeout=30) in (first["pid"], second["pid"])
+        assert pids_at_work(queue) == [second["pid"]]
+        server.end(signal.SIGINT)
+
+
+@pytest.mark.parametrize("arguments", [("pyqueue", "status"), ("routes",)])
+def test_commands_start_no_worker(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "app.py").write_text(APP)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app:create_app", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "FLASK_PYQUEUE_STORAGE": "jobs.db", "FLASK_PYQUEUE_EMBEDDED_WORKERS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    with PyQueue(tmp_path / "jobs.db") as queue:
+        assert queue.workers() == []
