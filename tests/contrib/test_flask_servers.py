@@ -66,6 +66,7 @@ class Server:
                 start_new_session=True,
             )
         found = eventually(lambda: re.search(rf"{says} http://127\.0\.0\.1:(\d+)", self.said()), seconds=30, what=says)
+        assert found is not None
         self._port = int(found[1])
 
     def said(self) -> str:
