@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import shutil
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
@@ -287,6 +289,34 @@ def _comparable(tables: Dump) -> Dump:
         table: [tuple(numbers.get(value, value) if isinstance(value, int) else value for value in row) for row in rows]
         for table, rows in tables.items()
     }
+
+
+@pytest.mark.sqlite("PostgreSQL has no lock that writers wait for")
+@pytest.mark.parametrize("first_is_durable", [True, False])
+def test_who_comes_while_a_group_waits_for_another_process_joins_it(path: Path, first_is_durable: bool) -> None:
+    async def scenario(queue: PyQueue, other: sqlite3.Connection) -> set[int | None]:
+        job_id = await queue.apush("q", "pulled")
+        begun = (await queue.aevents()).position
+        committer = queue._runtime._committer
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(queue.apush("q", "first") if first_is_durable else queue.apull("q"))
+        while not (committer._is_led and not committer._pending):  # Taken into a group, which waits for `other`.
+            await asyncio.sleep(0)
+        rest = [asyncio.create_task(queue.apush("q", "late")) for _ in range(3)]
+        while len(committer._pending) < 3:
+            await asyncio.sleep(0)
+
+        other.execute("COMMIT")
+        await asyncio.gather(first, *rest)
+
+        assert (await queue.aget_job(job_id)).name == "pulled"
+        return {change.at_us for change in (await queue.aevents(begun)).changes}
+
+    with PyQueue(path) as queue, contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        moments = asyncio.run(scenario(queue, other))
+
+    # A claim may be lost in a power failure, a push not: it does not join what is not synced.
+    assert len(moments) == (1 if first_is_durable else 2)
 
 
 def _each_job(event: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -21,6 +21,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyqueue.core.errors import QueueClosed, StorageBusy
@@ -244,13 +245,13 @@ class Committer:
         """Commits a group, lets another lead, and wakes those who waited for it; `own` is that of this thread."""
         if own is not None:
             own.leads = False
-        group: Sequence[Ticket] = ()
+        group: list[Ticket] = []
         try:
             writer = self._store.take_writer(waits=True)
             assert writer is not None
             try:
                 group = self._take_group()
-                self._execution.run_group(writer, group)
+                self._execution.run_group(writer, group, join_late=partial(self._join_late, group))
             finally:
                 self._store.give_back(writer)
         finally:
@@ -265,6 +266,14 @@ class Committer:
         with self._mutex:
             group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_MAX))]
         return [ticket for ticket in group if not ticket.is_abandoned]
+
+    def _join_late(self, group: list[Ticket], is_durable: bool) -> None:
+        """Adds those who came while the group waited for other processes, up to one who needs more than it gives."""
+        with self._mutex:
+            while self._pending and len(group) < GROUP_MAX and (is_durable or not self._pending[0].operation.durable):
+                ticket = self._pending.popleft()
+                if not ticket.is_abandoned:
+                    group.append(ticket)
 
     def _pass_on(self, unsettled: Sequence[Ticket] = ()) -> None:
         """Leads no more; those whose group could not be run to its end are first again."""

@@ -49,8 +49,18 @@ class Execution:
         self._follow_up(transaction.effects)
         return result
 
-    def run_group(self, writer: Writer, group: Sequence[Ticket], *, waits: bool = True) -> None:
+    def run_group(
+        self,
+        writer: Writer,
+        group: Sequence[Ticket],
+        *,
+        waits: bool = True,
+        join_late: Callable[[bool], None] = lambda is_durable: None,
+    ) -> None:
         """Runs the group in one transaction; leaves a result or an error on each ticket, and settles it.
+
+        `join_late` is called when the transaction has begun, with whether it survives a power failure, and may add to
+        the group: to get the write lock can take as long as several commits of other processes.
 
         What is sent into this thread to end it (as some runners of jobs do for their time limits) is raised; the
         tickets are settled only if the group was committed, or that cannot be told.
@@ -59,9 +69,9 @@ class Execution:
             StorageBusy: another process writes, and the caller does not wait. Nothing was done.
         """
         try:
-            effects = self._attempt(writer, group, run_together, waits=waits)
+            effects = self._attempt(writer, group, run_together, join_late, waits=waits)
             if effects is None:
-                effects = self._attempt(writer, group, run_guarded)
+                effects = self._attempt(writer, group, run_guarded, join_late)
         except Exception as error:
             if not waits and isinstance(error, StorageBusy):
                 raise
@@ -76,6 +86,7 @@ class Execution:
         writer: Writer,
         group: Sequence[Ticket],
         run: Callable[[Writer, Transaction, Sequence[Ticket]], bool],
+        join_late: Callable[[bool], None],
         *,
         waits: bool = True,
     ) -> Effects | None:
@@ -84,7 +95,9 @@ class Execution:
         while True:
             transaction: Transaction | None = None
             try:
-                transaction = writer.begin(durable=any(ticket.operation.durable for ticket in group), waits=waits)
+                is_durable = any(ticket.operation.durable for ticket in group)
+                transaction = writer.begin(durable=is_durable, waits=waits)
+                join_late(is_durable)
                 if not run(writer, transaction, group):
                     writer.rollback()
                     return None
