@@ -31,6 +31,7 @@ class Nothing:
     """In place of a queue: keeps what was pushed in a list, and forgets what was pulled. Nothing is stored."""
 
     lease_ms = 30_000
+    has_push_hooks = False
 
     def __init__(self) -> None:
         self._key = ids.first_key(_NOW_US)
@@ -39,8 +40,8 @@ class Nothing:
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         return ids.to_texts(keys, _SALT)
 
-    def key_or_id(self, job_id: str) -> int | str:
-        return ids.to_key(job_id, _SALT)
+    def keys_or_ids(self, job_ids: Sequence[str]) -> Sequence[int | str]:
+        return [ids.to_key(job_id, _SALT) for job_id in job_ids]
 
     def submit_all(self, operations: Sequence[Any], deliver: Callable[[list[Any]], None]) -> None:
         deliver([self._outcome(operation) for operation in operations])

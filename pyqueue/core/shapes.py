@@ -39,6 +39,21 @@ _NOTHING_SPECIAL: Final = (
 
 
 def job_json(job: Job) -> bytes:
+    """A job as a JSON object; see `_job_text`."""
+    return _job_text(job, ids.to_text(job.key, job.salt)).encode()
+
+
+def jobs_json(jobs: Sequence[Job]) -> bytes:
+    """Jobs of one database as a JSON array."""
+    return f"[{','.join(job_texts(jobs))}]".encode()
+
+
+def job_texts(jobs: Sequence[Job]) -> list[str]:
+    """Jobs of one database as JSON objects."""
+    return list(map(_job_text, jobs, ids.to_texts([job.key for job in jobs], jobs[0].salt))) if jobs else []
+
+
+def _job_text(job: Job, job_id: str) -> str:
     """A job as a JSON object, written by a template; `data`, `result`, `metadata` and `tags` are the text as stored.
 
     Every key of the wire format is there, null when unset; only `metadata` is left out when there is none.
@@ -46,26 +61,40 @@ def job_json(job: Job) -> bytes:
     `backoff_jitter` and `cancel_requested` where they say something. Decoding and encoding again, or
     building a dict, costs five times as much, which is most of what a pull costs beside the statement.
     """
-    started = "null" if job.started_us is None else f'"{moment_us_text(job.started_us)}"'
-    created_us = ids.created_us(job.key)
-    updated_us = created_us if job.updated_us is None else job.updated_us
-    lease = ""
-    if job.state_code == ACTIVE:
-        until = "null" if job.lease_us is None else f'"{moment_us_text(job.lease_us)}"'
-        lease = f'"lease":{job.lease_token},"lease_until":{until},'
+    created = moment_us_text(ids.created_us(job.key))
+    updated = created if job.updated_us is None else moment_us_text(job.updated_us)
+    run = _run_text(
+        job.state_code, job.priority, job.started_us, job.max_attempts, job.attempt, job.backoff_code,
+        job.backoff_delay_ms, job.worker_id, job.lease_token, job.lease_us,
+    )  # fmt: skip
+    rest = _NOTHING_SPECIAL if _is_plain(job) else _special(job)
     return (
-        f'{{"id":"{ids.to_text(job.key, job.salt)}","name":"{job.name}","queue":"{job.queue}","data":{job.data_json},'
-        f'"state":"{_STATES[job.state_code]}","priority":{job.priority},"created_at":"{moment_us_text(created_us)}",'
-        f'"updated_at":"{moment_us_text(updated_us)}","started_at":{started},"max_attempts":{job.max_attempts},'
-        f'"attempt":{job.attempt},"backoff":"{_BACKOFFS[job.backoff_code]}",'
-        f'"backoff_delay_ms":{job.backoff_delay_ms},"worker_id":{_text(job.worker_id)},{lease}'
-        f"{_NOTHING_SPECIAL if _is_plain(job) else _special(job)}"
-    ).encode()
+        f'{{"id":"{job_id}","name":"{job.name}","queue":"{job.queue}","data":{job.data_json},'
+        f'"created_at":"{created}","updated_at":"{updated}",{run}{rest}'
+    )
 
 
-def jobs_json(jobs: Sequence[Job]) -> bytes:
-    """Jobs as a JSON array."""
-    return b"[" + b",".join(map(job_json, jobs)) + b"]"
+# The jobs of one pull have all of this in common, or nearly all.
+@lru_cache(maxsize=256)
+def _run_text(
+    state: int,
+    priority: int,
+    started_us: int | None,
+    max_attempts: int,
+    attempt: int,
+    backoff: int,
+    backoff_delay_ms: int,
+    worker_id: str | None,
+    lease_token: int,
+    lease_us: int | None,
+) -> str:
+    """The members that say how a job is run, and how far it is."""
+    lease = f'"lease":{lease_token},"lease_until":{_moment(lease_us)},' if state == ACTIVE else ""
+    return (
+        f'"state":"{_STATES[state]}","priority":{priority},"started_at":{_moment(started_us)},'
+        f'"max_attempts":{max_attempts},"attempt":{attempt},"backoff":"{_BACKOFFS[backoff]}",'
+        f'"backoff_delay_ms":{backoff_delay_ms},"worker_id":{_text(worker_id)},{lease}'
+    )
 
 
 def _is_plain(job: Job) -> bool:

@@ -113,13 +113,15 @@ def _result(result: Raw) -> str | None:
 
 def _ack_batch(plan: Plan, command: commands.AckBatch) -> None:
     # An id that is none refuses the whole command, before anything is done: so all of them are read first.
-    key_or_id = plan.queue.key_or_id
     if command.items is not None:
         ids = [item.id for item in command.items]
-        items = [(Ref(key_or_id(item.id), item.lease), _result(item.result)) for item in command.items]
+        items = [
+            (Ref(job, item.lease), _result(item.result))
+            for job, item in zip(plan.queue.keys_or_ids(ids), command.items, strict=True)
+        ]
     elif command.ids is not None:
         ids = command.ids
-        items = [(Ref(key_or_id(job_id), None), None) for job_id in ids]
+        items = [(Ref(job, None), None) for job in plan.queue.keys_or_ids(ids)]
     else:
         raise ValidationError("ack_batch has neither `items` nor `ids`; expected one of them.")
     if items:

@@ -12,7 +12,7 @@ from msgspec import Raw
 from pyqueue.core import validate
 from pyqueue.core.errors import JobNotFound, PyQueueError, StorageError
 from pyqueue.core.job import FailResult, HeartbeatResult, Job, QueueCounts
-from pyqueue.core.shapes import counts_object, job_json, job_object, moment_text
+from pyqueue.core.shapes import counts_object, job_object, job_texts, moment_text
 from pyqueue.server.tcp_commands import Refusal
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,10 @@ def pushed_one(job_id: str) -> bytes:
 
 def pulled(jobs: Sequence[Job], *, as_list: bool, fields: Sequence[str] | None) -> bytes:
     """`job` when one was asked for, `jobs` when more; with `fields` only these keys of each."""
-    texts = list(map(job_json, jobs) if fields is None else (_chosen(job, fields) for job in jobs))
+    texts = job_texts(jobs) if fields is None else [_chosen(job, fields) for job in jobs]
     if as_list:
-        return b'{"ok":true,"jobs":[%b]}' % b",".join(texts)
-    return b'{"ok":true,"job":%b}' % (texts[0] if texts else b"null")
+        return f'{{"ok":true,"jobs":[{",".join(texts)}]}}'.encode()
+    return f'{{"ok":true,"job":{texts[0] if texts else "null"}}}'.encode()
 
 
 def job(found: Job, fields: Sequence[str] | None) -> bytes:
@@ -85,7 +85,7 @@ def require_fields(fields: Sequence[str] | None) -> None:
     validate.known_keys(fields or (), FIELDS, "job field")
 
 
-def _chosen(job: Job, fields: Sequence[str]) -> bytes:
+def _chosen(job: Job, fields: Sequence[str]) -> str:
     """Some keys of a job. The few that workers need are taken from the row, the rest from the whole object."""
     whole: dict[str, Any] | None = None
     chosen = {}
@@ -97,7 +97,7 @@ def _chosen(job: Job, fields: Sequence[str]) -> bytes:
         whole = whole or job_object(job)
         if field in whole:
             chosen[field] = whole[field]
-    return _encode(chosen)
+    return _encode(chosen).decode()
 
 
 _QUICK: Final[dict[str, Callable[[Job], Any]]] = {

@@ -26,7 +26,7 @@ SYNC_ONLY = {
 
 
 # For servers, which have no task for each call.
-SYNC_ONLY |= {"submit_all", "ids_of", "key_or_id"}
+SYNC_ONLY |= {"submit_all", "ids_of", "key_or_id", "keys_or_ids"}
 
 
 def public_methods() -> list[str]:

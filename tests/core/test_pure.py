@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import uuid
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from pyqueue.core import backoff, ids, limits, validate
 from pyqueue.core.backoff import Backoff
 from pyqueue.core.errors import JobNotFound, ValidationError
 from pyqueue.core.states import CODES, JobState
-from pyqueue.core.store.rows import exact_chunks, padded_chunks
+from pyqueue.core.store.rows import by_keys, exact_chunks, padded_chunks
 from pyqueue.core.transitions import TRANSITIONS
 
 KEYS = st.integers(0, 2**63 - 1)
@@ -80,6 +82,18 @@ def test_backoff_refuses_what_makes_no_sense(attempt: int, base_ms: int) -> None
 def test_chunks_hold_everything_in_order(rows: list[int]) -> None:
     assert [row for chunk in exact_chunks(rows) for row in chunk] == rows
     assert list(dict.fromkeys(row for chunk in padded_chunks(rows) for row in chunk)) == list(dict.fromkeys(rows))
+
+
+@given(keys=st.lists(st.integers(0, 40), min_size=1, unique=True) | st.permutations(range(7, 19)))
+def test_jobs_are_picked_by_their_keys_alone_neighbours_or_not(keys: list[int]) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE job (id INTEGER PRIMARY KEY)")
+        connection.executemany("INSERT INTO job VALUES (?)", [(key,) for key in range(50)])
+        statements = list(by_keys("SELECT id FROM job WHERE id {keys}", keys))
+        picked = [key for sql, bound in statements for (key,) in connection.execute(sql, bound)]
+
+    assert sorted(picked) == sorted(keys)
+    assert len(keys) != max(keys) - min(keys) + 1 or [len(bound) for _, bound in statements] == [2]
 
 
 @given(text=st.text(), size=st.integers(20, 100))

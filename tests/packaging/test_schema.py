@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from pyqueue import PyQueue
-from pyqueue.core.store import claim, flows, insert, keyed, lease, limits, migrations, queues, schedules, whole_flows
+from pyqueue.core.store import (
+    claim,
+    finish,
+    flows,
+    insert,
+    keyed,
+    lease,
+    limits,
+    migrations,
+    queues,
+    schedules,
+    whole_flows,
+)
 from pyqueue.core.store.models import MODELS
 
 pytestmark = pytest.mark.sqlite("the schema of a file; PostgreSQL has tests/postgres/test_schema.py")
@@ -39,8 +51,15 @@ def test_every_secondary_index_of_the_job_table_is_partial(connection: sqlite3.C
         assert " WHERE " in sql, name
 
 
+# A range of keys is walked in the table itself, whatever index the states in the statement might suggest.
+_BETWEEN = "BETWEEN ? AND ?"
+_BY_KEY = "USING INTEGER PRIMARY KEY"
+
 PLANS = {
     "ready": (claim._READY, ("q", 1), "pyqueue_job_ready"),
+    "claims of neighbours": (claim._CLAIM_PLAIN.format(keys=_BETWEEN), (None, *[1] * 7), _BY_KEY),
+    "acks of neighbours": (finish._COMPLETE_PLAIN.format(keys=_BETWEEN), (1,) * 4, _BY_KEY),
+    "looks before acks of neighbours": (finish._PLAIN_RUNS.format(keys=_BETWEEN), (1, 1), _BY_KEY),
     "promotion": (claim._PROMOTE, (1, 1, 1), "pyqueue_job_due"),
     "expiry": (claim._EXPIRED, (1, 1), "pyqueue_job_expiry"),
     "lapsed leases": (lease._LAPSED, (1, 1), "pyqueue_job_lease"),

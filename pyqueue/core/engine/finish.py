@@ -76,6 +76,8 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
     _note_completed(tx, completed)
     if rich:
         _follow(tx, rich)
+    if len(completed) == len(items):
+        return outcomes
     for position, known_key in enumerate(positions):
         # Each completed job is taken once: a second ack of it in the same call is refused like a later one.
         if known_key is not None and completed.pop(known_key, None) is None:

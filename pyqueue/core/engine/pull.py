@@ -83,24 +83,30 @@ def _handed_out(tx: Transaction, queue: str, rows: list[ReadyRow], until_us: int
     if reached > tx.queue(queue).round:
         claim.advance_round(tx, queue, reached)
     tx.announce(Change(Event.PULL, queue, keys, WAITING, ACTIVE, worker_id=worker_id))
-    taken = [_job(tx, queue, row, rare.get(row[0], _NOTHING_RARE), until_us, worker_id) for row in rows]
+    taken = _jobs(tx, queue, rows, rare, until_us, worker_id)
     tx.due(until_us if not rich else min(job.lease_us or until_us for job in taken))
     return taken
 
 
-def _job(
-    tx: Transaction, queue: str, row: ReadyRow, rare: tuple[Any, ...], until_us: int, worker_id: str | None
-) -> Job:
-    """The job as the claim has left it, without reading it again."""
-    key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, token, _rank, _is_rich = row
-    (timeout_ms, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by,
-     progress, last_error, limit_key) = rare  # fmt: skip
-    now_us = tx.now_us
-    if timeout_ms is not None:
-        until_us = min(until_us, now_us + timeout_ms * 1_000)
-    return Job(
-        tx.salt, key, queue, name, ACTIVE, priority, data, attempt, max_attempts, backoff, backoff_delay_ms,
-        timeout_ms, None, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras,
-        blocked_by, token + 1, until_us, worker_id, None, now_us, None, None, now_us, progress, None, last_error,
-        limit_key,
-    )  # fmt: skip
+def _jobs(
+    tx: Transaction,
+    queue: str,
+    rows: list[ReadyRow],
+    rare: dict[int, tuple[Any, ...]],
+    until_us: int,
+    worker_id: str | None,
+) -> list[Job]:
+    """The jobs as the claim has left them, without reading them again."""
+    salt, now_us = tx.salt, tx.now_us
+    taken = []
+    for key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, token, _rank, _is_rich in rows:
+        (timeout_ms, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by,
+         progress, last_error, limit_key) = rare.get(key, _NOTHING_RARE)  # fmt: skip
+        lease_us = until_us if timeout_ms is None else min(until_us, now_us + timeout_ms * 1_000)
+        taken.append(Job(
+            salt, key, queue, name, ACTIVE, priority, data, attempt, max_attempts, backoff, backoff_delay_ms,
+            timeout_ms, None, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras,
+            blocked_by, token + 1, lease_us, worker_id, None, now_us, None, None, now_us, progress, None, last_error,
+            limit_key,
+        ))  # fmt: skip
+    return taken

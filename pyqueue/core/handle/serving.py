@@ -68,6 +68,14 @@ class Serving(Producing):
         """The id texts of keys, as `Push` gives them."""
         return ids.to_texts(keys, self._runtime.salt)
 
+    def keys_or_ids(self, job_ids: Sequence[str]) -> Sequence[int | str]:
+        """`key_or_id` of many."""
+        salt = self._runtime.salt
+        try:
+            return [ids.to_key(job_id, salt) for job_id in job_ids]
+        except JobNotFound:
+            return [self.key_or_id(job_id) for job_id in job_ids]
+
     def key_or_id(self, job_id: str) -> int | str:
         """The key of an id, or the id as it is if it is none of this database.
 

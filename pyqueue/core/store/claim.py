@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyqueue.core.store.rows import padded_chunks, with_marks
+from pyqueue.core.store.rows import by_keys, with_marks
 from pyqueue.core.store.transaction import Transaction
 
 # Null in most jobs, and of no account to SQL while a job is pulled.
@@ -56,7 +56,7 @@ _READY: Final = f"""
     WHERE state = 0 AND queue = ?
     ORDER BY priority DESC, rank, id LIMIT ? /*pg FOR UPDATE SKIP LOCKED*/
 """
-_RARE: Final = f"SELECT id, {', '.join(RARE_COLUMNS)} FROM pyqueue_job WHERE id IN ({{marks}})"
+_RARE: Final = f"SELECT id, {', '.join(RARE_COLUMNS)} FROM pyqueue_job WHERE id {{keys}}"
 
 # waiting → active. The lease never outlasts the job's own timeout, so that one index finds
 # lapsed leases and exceeded timeouts alike.
@@ -65,7 +65,7 @@ _CLAIM: Final = """
     SET state = 3, worker_id = ?, lease_token = lease_token + 1, started_at = ?, updated_at = ?,
         lease_until = CASE WHEN timeout_ms IS NULL THEN ? ELSE /*lite*/min/*pg least*/(?, ? + timeout_ms * 1000) END,
         heartbeat_at = NULL, cancel_requested_at = NULL{slot}
-    WHERE state = 0 AND id IN ({{marks}})
+    WHERE state = 0 AND id {{keys}}
 """
 _CLAIM_PLAIN: Final = _CLAIM.format(slot="")
 _CLAIM_SLOTS: Final = _CLAIM.format(slot=", slot = ?")
@@ -127,7 +127,7 @@ def ready(tx: Transaction, queue: str, limit: int) -> list[ReadyRow]:
 
 def rare_columns(tx: Transaction, keys: Sequence[int]) -> dict[int, tuple[Any, ...]]:
     """The values of `RARE_COLUMNS` of some jobs."""
-    rows = [row for chunk in padded_chunks(keys) for row in tx.rows(with_marks(_RARE, len(chunk)), chunk)]
+    rows = [row for sql, bound in by_keys(_RARE, keys) for row in tx.rows(sql, bound)]
     return {row[0]: row[1:] for row in rows}
 
 
@@ -141,8 +141,8 @@ def claim(
     if slot is not None:
         sql = _CLAIM_SLOTS
         values.append(slot)
-    for chunk in padded_chunks(keys):
-        tx.execute(with_marks(sql, len(chunk)), [*values, *chunk])
+    for statement, bound in by_keys(sql, keys):
+        tx.execute(statement, [*values, *bound])
 
 
 def take(tx: Transaction, queue: str, limit: int, *, worker_id: str | None, until_us: int) -> list[ReadyRow]:

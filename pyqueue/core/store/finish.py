@@ -5,12 +5,12 @@ Each statement is guarded by the state it starts from and, where a worker speaks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pyqueue.core.store.rows import flat, padded_chunks, with_marks, with_rows
+from pyqueue.core.store.rows import by_keys, flat, padded_chunks, with_marks, with_rows
 from pyqueue.core.store.transaction import Transaction
 
 # active → completed, where the job is still active, the lease is still ours, and nothing else follows. Jobs
@@ -18,12 +18,12 @@ from pyqueue.core.store.transaction import Transaction
 # and a RETURNING would cost more than the look and the update together.
 _PLAIN_RUNS: Final = """
     SELECT id, queue, lease_token FROM pyqueue_job
-    WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id IN ({marks})
+    WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id {keys}
     /*pg FOR UPDATE*/
 """
 _COMPLETE_PLAIN: Final = """
     UPDATE pyqueue_job SET state = 4, completed_at = ?, updated_at = ?, lease_until = NULL
-    WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id IN ({marks})
+    WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id {keys}
 """
 _COMPLETE_PLAIN_WITH_RESULT: Final = """
     UPDATE pyqueue_job
@@ -125,14 +125,25 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
     completed: dict[int, str] = {}
     # On PostgreSQL what was read need not hold: there one statement looks and completes.
     leases = {} if tx.on_postgres else {key: lease for key, lease, result in rows if result is None}
-    for keys in padded_chunks(list(leases)):
-        runs = tx.rows(with_marks(_PLAIN_RUNS, len(keys)), keys)
-        completed.update({key: queue for key, queue, token in runs if leases[key] in (None, token)})
-    for keys in padded_chunks(list(completed)):
-        tx.execute(with_marks(_COMPLETE_PLAIN, len(keys)), [tx.now_us, tx.now_us, *keys])
-    for chunk in padded_chunks([row for row in rows if row[0] not in leases]):
+    if leases:
+        completed = _complete_without_result(tx, leases)
+    for chunk in padded_chunks(rows if not leases else [row for row in rows if row[0] not in leases]):
         sql = with_rows(_COMPLETE_PLAIN_WITH_RESULT, 3, len(chunk))
         completed.update(tx.rows(sql, [tx.now_us, tx.now_us, *flat(chunk)]))
+    return completed
+
+
+def _complete_without_result(tx: Transaction, leases: Mapping[int, int | None]) -> dict[int, str]:
+    """`complete_plain` for keys with their leases, on SQLite."""
+    completed: dict[int, str] = {}
+    for sql, keys in by_keys(_PLAIN_RUNS, list(leases)):
+        for key, queue, token in tx.rows(sql, keys):
+            lease = leases[key]
+            if lease is None or lease == token:
+                completed[key] = queue
+    if completed:
+        for sql, keys in by_keys(_COMPLETE_PLAIN, list(completed)):
+            tx.execute(sql, [tx.now_us, tx.now_us, *keys])
     return completed
 
 

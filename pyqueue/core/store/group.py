@@ -14,6 +14,9 @@ from pyqueue.core.store.transaction import Transaction
 
 def run_together(writer: Writer, transaction: Transaction, group: Sequence[Ticket]) -> bool:
     """The quick way, without savepoints; False if an operation failed after it had written something."""
+    if len(group) == 1:  # If it fails, all of the transaction has.
+        group[0].result = group[0].operation.run(transaction)
+        return True
     for key, neighbours in groupby(group, key=_merge_key):
         tickets = list(neighbours)
         before = writer.changes_so_far()
@@ -26,8 +29,6 @@ def run_together(writer: Writer, transaction: Transaction, group: Sequence[Ticke
         except StorageError:
             raise
         except Exception as error:
-            if len(group) == 1:
-                raise
             if not isinstance(error, PyQueueError) or len(tickets) > 1 or writer.changes_so_far() != before:
                 return False
             tickets[0].error = error

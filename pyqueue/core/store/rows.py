@@ -50,6 +50,25 @@ def with_marks(sql: str, count: int) -> str:
     return sql.format(marks=", ".join(["?"] * count))
 
 
+def by_keys(sql: str, keys: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+    """`sql` with `{keys}` replaced by what picks these jobs, all different, and the keys to bind for that.
+
+    Jobs that were pushed together have consecutive keys and mostly go together ever after: for them a range does,
+    which SQLite walks in half the time that it takes to look up each key of a list.
+    """
+    first, last = min(keys), max(keys)
+    if last - first + 1 == len(keys):
+        yield sql.replace("{keys}", "BETWEEN ? AND ?"), [first, last]
+        return
+    for chunk in padded_chunks(keys):
+        yield _with_key_list(sql, len(chunk)), chunk
+
+
+@lru_cache(maxsize=256)
+def _with_key_list(sql: str, count: int) -> str:
+    return sql.replace("{keys}", f"IN ({', '.join(['?'] * count)})")
+
+
 @lru_cache(maxsize=256)
 def with_rows(sql: str, width: int, count: int) -> str:
     """`sql` with `{rows}` replaced by `count` rows of `width` placeholders: `(?, ?), (?, ?)`."""
