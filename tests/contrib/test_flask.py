@@ -177,11 +177,13 @@ def test_relative_addresses_are_those_of_flask_sqlalchemy(extension: FlaskQueue,
 
 def test_an_application_under_test_has_its_queue_in_memory(extension: FlaskQueue, tmp_path: Path) -> None:
     app = Flask("shop", instance_path=str(tmp_path))
-    app.config.update(TESTING=True, PYQUEUE_EAGER=True)
+    app.config.update(TESTING=True, PYQUEUE_EAGER=True, PYQUEUE_EMBEDDED_WORKERS=1)
     extension.init_app(app)
 
     with app.app_context():
         assert extension.get_job(extension.push("default", "name-of-app", {})).result == "shop 1"
+        assert app.test_client().get("/").status_code == 404
+        assert extension.workers() == []
     assert extension.of(app).path == ":memory:"
     assert list(tmp_path.iterdir()) == []
 

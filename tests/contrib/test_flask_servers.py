@@ -51,26 +51,28 @@ def create_app():
 """
 
 
-class Server:
-    """A web server in a process group of its own, in a folder with the application."""
+ENVIRONMENT = {**os.environ, "FLASK_PYQUEUE_STORAGE": "jobs.db", "FLASK_PYQUEUE_EMBEDDED_WORKERS": "1"}
 
-    def __init__(self, folder: Path, arguments: Sequence[str], *, says: str) -> None:
-        self._said = folder / "said"
+
+class Running:
+    """A program in a process group of its own, in a folder with the application."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str]) -> None:
+        self._said, self._port = folder / "said", 0
         with self._said.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
-                cwd=folder,
-                env={**os.environ, "FLASK_PYQUEUE_STORAGE": "jobs.db", "FLASK_PYQUEUE_EMBEDDED_WORKERS": "1"},
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-            )
-        found = eventually(lambda: re.search(rf"{says} http://127\.0\.0\.1:(\d+)", self.said()), seconds=30, what=says)
-        assert found is not None
-        self._port = int(found[1])
+                cwd=folder, env=ENVIRONMENT, stdout=file, stderr=file, start_new_session=True,
+            )  # fmt: skip
 
     def said(self) -> str:
         return self._said.read_text()
+
+    def listen(self, says: str) -> None:
+        """Waits for a web server to say where it is."""
+        found = eventually(lambda: re.search(rf"{says} http://127\.0\.0\.1:(\d+)", self.said()), seconds=30, what=says)
+        assert found is not None
+        self._port = int(found[1])
 
     def push(self, number: int) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
@@ -89,15 +91,15 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, says: str) -> Iterator[Server]:
+def running(folder: Path, *arguments: str) -> Iterator[Running]:
     (folder / "app.py").write_text(APP)
-    server = Server(folder, arguments, says=says)
+    program = Running(folder, arguments)
     try:
-        yield server
+        yield program
     finally:
-        if server.process.poll() is None:
-            os.killpg(server.process.pid, signal.SIGKILL)
-            server.process.wait()
+        if program.process.poll() is None:
+            os.killpg(program.process.pid, signal.SIGKILL)
+            program.process.wait()
 
 
 def pids_at_work(queue: PyQueue) -> list[int]:
@@ -107,7 +109,8 @@ def pids_at_work(queue: PyQueue) -> list[int]:
 def test_four_preloaded_processes_of_gunicorn_push_and_work_on_one_file(tmp_path: Path) -> None:
     pytest.importorskip("gunicorn")
     gunicorn = ("gunicorn", "--preload", "--workers", "4", "--bind", "127.0.0.1:0", "app:create_app()")
-    with serving(tmp_path, *gunicorn, says="Listening at:") as server, PyQueue(tmp_path / "jobs.db") as queue:
+    with running(tmp_path, *gunicorn) as server, PyQueue(tmp_path / "jobs.db") as queue:
+        server.listen("Listening at:")
         with ThreadPoolExecutor(8) as clients:
             answers = list(clients.map(server.push, range(200)))
         serving_pids = sorted({answer["pid"] for answer in answers})
@@ -125,7 +128,8 @@ def test_four_preloaded_processes_of_gunicorn_push_and_work_on_one_file(tmp_path
 
 def test_under_the_reloader_the_serving_process_works_and_no_other(tmp_path: Path) -> None:
     flask = ("flask", "--app", "app:create_app", "run", "--debug", "--port", "0")
-    with serving(tmp_path, *flask, says="Running on") as server, PyQueue(tmp_path / "jobs.db") as queue:
+    with running(tmp_path, *flask) as server, PyQueue(tmp_path / "jobs.db") as queue:
+        server.listen("Running on")
         first = server.push(1)
         assert queue.wait_for(first["job"], timeout=30) == first["pid"]
         assert pids_at_work(queue) == [first["pid"]]
@@ -140,6 +144,20 @@ def test_under_the_reloader_the_serving_process_works_and_no_other(tmp_path: Pat
         server.end(signal.SIGINT)
 
 
+def test_a_worker_with_reload_begins_anew_when_the_code_changes(tmp_path: Path) -> None:
+    pytest.importorskip("watchfiles")
+    flask = ("flask", "--app", "app:create_app", "pyqueue", "worker", "--reload")
+    with running(tmp_path, *flask), PyQueue(tmp_path / "jobs.db") as queue:
+        [first] = eventually(lambda: pids_at_work(queue), seconds=30, what="a worker")
+
+        (tmp_path / "app.py").write_text(APP.replace("return os.getpid()", "return 0 or os.getpid()", 1))
+
+        [second] = eventually(
+            lambda: [pid for pid in pids_at_work(queue) if pid != first], seconds=60, what="another worker"
+        )
+        assert queue.wait_for(queue.push("default", "stamp", {"number": 1}), timeout=30) == second
+
+
 @pytest.mark.parametrize("arguments", [("pyqueue", "status"), ("routes",)])
 def test_commands_start_no_worker(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "app.py").write_text(APP)
@@ -147,7 +165,7 @@ def test_commands_start_no_worker(tmp_path: Path, arguments: tuple[str, ...]) ->
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "app:create_app", *arguments],
         cwd=tmp_path,
-        env={**os.environ, "FLASK_PYQUEUE_STORAGE": "jobs.db", "FLASK_PYQUEUE_EMBEDDED_WORKERS": "1"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,

@@ -30,7 +30,7 @@ def blueprint_of(queue: PyQueue, authorize: Authorize, *, name: str, url_prefix:
             headers={name.lower(): value for name, value in request.headers},
             body=_body,
         )
-        return Response(reply.body, reply.status, dict(reply.headers))
+        return Response(reply.body, reply.status, reply.headers)
 
     return blueprint
 

@@ -7,6 +7,8 @@ import threading
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any, Final
 
+from flask import Flask
+
 from pyqueue.core.store import fork
 from pyqueue.core.worker.embedded import EmbeddedWorker
 
@@ -32,9 +34,9 @@ class Embedded:
         self._is_over = False
         fork.watch(self)
 
-    def start_with(self, _: Any, **__: Any) -> None:
-        """For the signal `request_started`."""
-        if self._worker is None:
+    def start_with(self, app: Flask, **_: Any) -> None:
+        """For the signal `request_started`. Applications under test have none: their tests run the jobs."""
+        if self._worker is None and not app.testing:
             self.start()
 
     def start(self) -> None:

@@ -87,7 +87,7 @@ class FlaskQueue(PyQueue):
         self._queues.add(made)
         app.extensions[_NAME] = made
         app.cli.add_command(commands_of(made))
-        if made.embedded is not None and not app.testing:
+        if made.embedded is not None:
             request_started.connect(made.embedded.start_with, app)
 
     @property
