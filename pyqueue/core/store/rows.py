@@ -56,6 +56,8 @@ def by_keys(sql: str, keys: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
     Jobs that were pushed together have consecutive keys and mostly go together ever after: for them a range does,
     which SQLite walks in half the time that it takes to look up each key of a list.
     """
+    if not keys:
+        return
     first, last = min(keys), max(keys)
     if last - first + 1 == len(keys):
         yield sql.replace("{keys}", "BETWEEN ? AND ?"), [first, last]
