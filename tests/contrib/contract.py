@@ -56,6 +56,10 @@ class Adapter(Protocol):
         """Starts a worker process of the shop."""
         ...
 
+
+class WithSettings(Protocol):
+    """A shop whose framework has settings."""
+
     def error_with(self, key: str, value: str) -> str:
         """What the application says to a setting that it does not know."""
         ...
@@ -78,9 +82,6 @@ def a_worker_of(adapter: Adapter) -> Iterator[Adapter]:
 
 class Contract:
     """The tests. A class below it gives the `shop`, with a worker that runs all the while."""
-
-    # The last part of a setting's name, misspelt: what was meant must be named.
-    misspelt: ClassVar[tuple[str, str]] = ("STORAGGE", "STORAGE")
 
     @pytest.fixture
     def queue(self, shop: Adapter) -> Iterator[PyQueue]:
@@ -126,13 +127,6 @@ class Contract:
         assert {"unseen": 1}.items() <= {each["name"]: each["counts"]["waiting"] for each in status}.items()
         assert [each["id"] for each in workers] == [each.id for each in queue.workers()]
 
-    def test_a_setting_that_is_not_known_is_refused_and_the_nearest_named(self, shop: Adapter) -> None:
-        given, meant = self.misspelt
-
-        said = shop.error_with(given, "jobs.db")
-
-        assert given in said and f"{meant}'?" in said
-
     def test_in_eager_mode_what_a_view_pushes_has_run_when_it_goes_on(self, shop: Adapter) -> None:
         assert shop.ask("POST", "/eager").body == {"result": "hello you"}
 
@@ -168,6 +162,20 @@ class Contract:
 
         assert (found.status, missing.status) == (200, 404), (found, missing)
         assert missing.body["error"]["code"] == "NOT_FOUND"
+
+
+class ContractOfSettings:
+    """The tests of adapters that read settings."""
+
+    # The last part of a setting's name, misspelt: what was meant must be named.
+    misspelt: ClassVar[tuple[str, str]] = ("STORAGGE", "STORAGE")
+
+    def test_a_setting_that_is_not_known_is_refused_and_the_nearest_named(self, shop: WithSettings) -> None:
+        given, meant = self.misspelt
+
+        said = shop.error_with(given, "jobs.db")
+
+        assert given in said and f"{meant}'?" in said
 
 
 def _jobs_of(queue: PyQueue, name: str) -> list[str]:

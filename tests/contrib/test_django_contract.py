@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contrib.contract import Adapter, Contract, a_worker_of
+from tests.contrib.contract import Adapter, Contract, ContractOfSettings, a_worker_of
 from tests.contrib.django_shop import shop_on
 
 pytest.importorskip("django")
@@ -23,5 +23,5 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             made.close()
 
 
-class TestDjango(Contract):
+class TestDjango(Contract, ContractOfSettings):
     """The contract, and nothing else."""

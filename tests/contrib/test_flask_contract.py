@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("flask")
 
-from tests.contrib.contract import Adapter, Contract, a_worker_of
+from tests.contrib.contract import Adapter, Contract, ContractOfSettings, a_worker_of
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -19,5 +19,5 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield made
 
 
-class TestFlask(Contract):
+class TestFlask(Contract, ContractOfSettings):
     """The contract, and nothing else."""
