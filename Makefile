@@ -8,7 +8,7 @@ PORT ?= 8000
 SHOP := example_projects/django_shop
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo example-django example-fastapi screenshots test soak lint check bench docs clean
+.PHONY: help install demo example-django example-fastapi screenshots test test-django soak lint check bench docs clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-15s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ example-fastapi: $(VENV)/installed-fastapi,server ## Reports in FastAPI: http://
 
 test: $(VENV)/installed-dev ## Run all tests (about ten minutes)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+test-django: $(VENV)/installed-dev ## Run the tests of Django on each version of it for which there is a Python here
+	$(BIN)/python -m tests.contrib.versions
 
 soak: $(VENV)/installed-dev ## Run the long proofs: hundreds of kills, long random walks
 	$(BIN)/python -m pytest -m soak --timeout 3600
@@ -54,7 +57,7 @@ screenshots: $(VENV)/installed-dev ## Make the pictures in docs/images anew, in 
 	PYQUEUE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser/test_django_shop.py
 
 clean: ## Remove .venv, caches and build products
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .django build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/created:

@@ -23,6 +23,7 @@ SCENARIOS = (
     "postgres",
     "postgres_peers",
     "peers",
+    "django",
     "server",
     "serving",
     "web",

@@ -7,6 +7,7 @@ latency N   N times a pause and one stamp: the seconds from its push to its star
 push N      pushes N jobs one at a time, and tells when it began and ended
 batches N   the same in batches of 50
 drain N     stores N jobs that can be seen at one moment; jobs per second from when the first are done to the last
+worked N    when a worker has been started on N jobs that are there: jobs per second from when the first are done
 finish 0    the moment at which no job is left
 install 0   makes the tables
 """
@@ -94,6 +95,13 @@ class Driver:
         ended = self.finish(0)
         # So fast that the look came late: then the time to notice the jobs counts too.
         return left / (ended - began) if left > number / 2 else number / (ended - stored)
+
+    def worked(self, number: int) -> float:
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while (left := self._queue.unfinished()) == number and time.monotonic() < deadline:
+            time.sleep(0.002)
+        began = time.perf_counter()
+        return float(left / (self.finish(0) - began))
 
     def finish(self, _: int) -> float:
         deadline = time.monotonic() + _DEADLINE_SECONDS

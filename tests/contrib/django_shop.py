@@ -37,7 +37,8 @@ with make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Handler) 
 class Shop:
     """The project on one database."""
 
-    def __init__(self, database: dict[str, Any], url: str) -> None:
+    def __init__(self, database: dict[str, Any], url: str, **settings: str) -> None:
+        """`settings`: further ones of the environment."""
         self.database, self.url = database, url
         self._server: subprocess.Popen[str] | None = None
         self._environment = {
@@ -45,14 +46,28 @@ class Shop:
             "SHOP_DATABASE": json.dumps(database),
             "DJANGO_SETTINGS_MODULE": "settings",
             "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT.parents[2])]),
+            **settings,
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs Python in the project, and gives what it said once it has ended well."""
+    def with_jobs_in(self, other: Shop) -> Shop:
+        """The same project with its queue on the database of another, under an alias of its own."""
+        return Shop(
+            self.database,
+            other.url,
+            SHOP_JOBS_DATABASE=json.dumps(other.database),
+            SHOP_PYQUEUE=json.dumps({"DATABASE": "jobs"}),
+        )
+
+    def beside_django_rq(self, place: str, redis: str) -> Shop:
+        """The same project with django-rq, as its first app or its last."""
+        return Shop(self.database, self.url, SHOP_DJANGO_RQ=place, SHOP_REDIS=redis)
+
+    def run(self, *arguments: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+        """Runs Python in the project, and gives what it said once it has ended, well or not as expected."""
         done = subprocess.run(
             [sys.executable, *arguments], env=self._environment, capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert (done.returncode != 0) is fails, done.stdout + done.stderr
         return done
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -86,6 +86,27 @@ def test_each_table_of_the_engine_has_a_model_with_its_columns(shop: Shop) -> No
     }
 
 
+def test_a_database_of_another_kind_is_an_error_that_names_the_ways_out(shop: Shop) -> None:
+    legacy = Shop({"ENGINE": "shop.legacy", "NAME": "legacy"}, "")
+
+    said = shop.with_jobs_in(legacy).run("-m", "django", "check", fails=True).stderr
+
+    assert "pyqueue.E002" in said and "'mysql'" in said
+    assert "PYQUEUE = {'STORAGE': 'jobs.db'}" in said and "{'DATABASE': 'jobs'}" in said
+
+
+def test_an_alias_whose_models_are_looked_for_elsewhere_is_warned_of(shop: Shop) -> None:
+    apart = Shop(
+        shop.database,
+        shop.url,
+        SHOP_JOBS_DATABASE=json.dumps(shop.database),
+        SHOP_NO_ROUTER="1",
+        SHOP_PYQUEUE='{"DATABASE": "jobs"}',
+    )
+
+    assert "pyqueue.W002" in apart.manage("check").stderr
+
+
 def test_without_tables_a_push_says_what_to_run(shop: Shop) -> None:
     said = shop.code(
         "from shop.tasks import send_receipt\n"

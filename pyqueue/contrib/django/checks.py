@@ -9,10 +9,11 @@ from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
-from django.db import connections
+from django.db import connections, router
 
 from pyqueue.contrib.django.configuration import Configuration, configuration
-from pyqueue.contrib.django.host import VENDORS
+from pyqueue.contrib.django.host import VENDORS, WRITERS
+from pyqueue.contrib.django.models import Job
 from pyqueue.contrib.django.queues import hosted_by
 from pyqueue.core.errors import ConfigError, PyQueueError
 
@@ -71,17 +72,27 @@ def _of_connection(configured: Configuration) -> list[CheckMessage]:
                 id="pyqueue.E002",
             )
         ]
+    found: list[CheckMessage] = []
+    looked_for = router.db_for_read(Job)
+    if looked_for != alias:
+        found.append(
+            checks.Warning(
+                f"the queue is on the database {alias!r}, but its models are looked for on {looked_for!r}.",
+                hint="Set DATABASE_ROUTERS = ['pyqueue.contrib.django.router.Router'].",
+                id="pyqueue.W002",
+            )
+        )
     mode = connection.settings_dict["OPTIONS"].get("transaction_mode")
-    if connection.vendor == "sqlite" and str(mode).upper() not in ("IMMEDIATE", "EXCLUSIVE"):
-        return [
+    if connection.vendor == "sqlite" and str(mode).upper() not in WRITERS:
+        found.append(
             checks.Warning(
                 f"transactions on the database {alias!r} begin as readers; one that reads, and then pushes after "
                 "another process has written, fails at once with 'database is locked'.",
                 hint="Set 'OPTIONS': {'transaction_mode': 'IMMEDIATE'}.",
                 id="pyqueue.W001",
             )
-        ]
-    return []
+        )
+    return found
 
 
 def _comes_later(name: str) -> bool:

@@ -14,6 +14,8 @@ from pyqueue.core.config import MEMORY
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.store.dialect import for_postgres
 
+# Modes of transactions on SQLite that take the write lock when they begin.
+WRITERS: Final = ("IMMEDIATE", "EXCLUSIVE")
 VENDORS: Final = ("sqlite", "postgresql")
 # What psycopg takes besides the parameters of libpq.
 _NOT_OF_LIBPQ: Final = (
@@ -62,6 +64,17 @@ class DjangoHost:
         if self.is_postgres:
             return _postgres_url(connection.get_connection_params())
         return MEMORY if connection.is_in_memory_db() else str(connection.settings_dict["NAME"])
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Django's own."""
+        return bool(connections[self.alias].in_atomic_block)
+
+    @property
+    def begins_as_writer(self) -> bool:
+        """As the settings have it; see the check W001."""
+        mode = connections[self.alias].settings_dict["OPTIONS"].get("transaction_mode")
+        return str(mode).upper() in WRITERS
 
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Any:
         connection = connections[self.alias]

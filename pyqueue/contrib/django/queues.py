@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import close_old_connections, connections, reset_queries
@@ -27,6 +27,8 @@ from pyqueue.core.worker.drain import DrainReport
 from pyqueue.core.worker.options import WorkerOptions
 from pyqueue.core.worker.run import EitherHandler, Handler, Mode
 from pyqueue.core.worker.worker import Worker
+
+_CHILDREN_RUN: Final = "pyqueue.contrib.django.child:queue"
 
 
 class ProjectQueue(PyQueue):
@@ -53,9 +55,11 @@ class ProjectQueue(PyQueue):
                 "this database is in memory, where a worker cannot see it; run the jobs here: queue.drain()."
             )
         if options.get("mode") == "process":
-            raise ConfigError(
-                "mode 'process' is not for Django projects yet; run several rqworkers, or use threads (the default)."
-            )
+            if handler is not None:
+                raise ConfigError(
+                    "mode 'process' runs the tasks of a Django project, and no other handler; leave it out."
+                )
+            options.setdefault("import_path", _CHILDREN_RUN)
         return WorkerSide(url, self).worker(queues, handler, **options)
 
 

@@ -49,6 +49,11 @@ class Push(Struct, frozen=True):
         """Plain jobs need no look-ups, so pushes of them can share one INSERT."""
         return all(job.settings is None for job in self.jobs)
 
+    @property
+    def never_clashes(self) -> bool:
+        """Plain jobs have no unique key, and no parent that could be missing."""
+        return self.merges
+
     def run(self, tx: Transaction) -> Sequence[int]:
         tokens = _require_open(tx, self.queue, len(self.jobs))
         if self.merges:

@@ -7,7 +7,7 @@ of any transaction of the host an operation has one to itself, inside of one it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from pyqueue.core.errors import ConfigError
@@ -40,6 +40,14 @@ class Host(Protocol):
     @property
     def path(self) -> str:
         """Where the database is. It may change, as when tests put another one in its place."""
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether one is open."""
+
+    @property
+    def begins_as_writer(self) -> bool:
+        """Whether its transactions on SQLite take the write lock when they begin."""
 
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Cursor: ...
 
@@ -82,7 +90,7 @@ class Hosted:
             self._host.after_commit(lambda: announce(transaction.effects))
             return result
 
-        return self._guarded(run)
+        return self._guarded(run, in_savepoint=not getattr(operation, "never_clashes", False))
 
     def read(self, query: Callable[[Transaction], R]) -> R:
         """Runs a query: inside a transaction of the host it sees what that has written."""
@@ -107,7 +115,8 @@ class Hosted:
     _is_postgres = False
 
     def _begun(self, salt: int) -> Transaction:
-        self._host.execute_sql(_TAKE_WRITE_LOCK)
+        if not self._host.begins_as_writer:
+            self._host.execute_sql(_TAKE_WRITE_LOCK)
         return self._transaction(salt)
 
     def _transaction(self, salt: int) -> Transaction:
@@ -116,12 +125,16 @@ class Hosted:
     def _before_commit(self, transaction: Transaction) -> None:
         """Nothing: who waits is woken after it."""
 
-    def _guarded(self, run: Callable[[], R]) -> R:
+    def _guarded(self, run: Callable[[], R], *, in_savepoint: bool = True) -> R:
         try:
-            with self._host.atomic():
+            with self._around(in_savepoint):
                 return run()
         except Exception as error:
             self._raise(error)
+
+    def _around(self, in_savepoint: bool) -> AbstractContextManager[Any]:
+        """A transaction, or inside of one a savepoint, if it is needed."""
+        return self._host.atomic() if in_savepoint or not self._host.is_in_transaction else nullcontext()
 
     def _raise(self, error: Exception) -> NoReturn:
         """Raises the error, or the one of ours that tells what it means."""

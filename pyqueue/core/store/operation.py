@@ -16,8 +16,9 @@ class Operation(Protocol[R_co]):
     the job is merely handed out again). An operation that refuses by raising a
     `PyQueueError` should do so before its first write.
 
-    Two things are optional. `merges` and `run_together(tx, operations)`: neighbours can be run in
+    Three things are optional. `merges` and `run_together(tx, operations)`: neighbours can be run in
     fewer statements than one by one; gives the result of each, or the error it alone is refused with.
+    `never_clashes`: once it has written it is not refused, so inside the transaction of a host it needs no savepoint.
     `undo(result)`: the operations that take it back when the task that asked for it is gone.
     """
 

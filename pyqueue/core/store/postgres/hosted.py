@@ -37,10 +37,10 @@ class HostedPostgres(Hosted):
         if transaction.effects.wakes:  # Heard when the host commits; if it rolls back, nobody hears of it.
             self._host.execute_sql(_NOTIFY, (self._store.channel,)).fetchall()
 
-    def _guarded(self, run: Callable[[], R]) -> R:
+    def _guarded(self, run: Callable[[], R], *, in_savepoint: bool = True) -> R:
         for attempt in range(1, _TRIES + 1):
             try:
-                with self._host.atomic():
+                with self._around(in_savepoint):
                     return run()
             except Exception as error:
                 # A unique key that another has taken meanwhile: this time it is seen, and refused by its name.

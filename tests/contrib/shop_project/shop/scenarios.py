@@ -19,7 +19,7 @@ from pyqueue import JobState
 from pyqueue.contrib.django import queue
 from pyqueue.contrib.django.models import Job, Queue
 from pyqueue.contrib.django.testing import moving_clock
-from pyqueue.core.errors import DuplicateKey, InvalidState, JobNotFound, ValidationError
+from pyqueue.core.errors import DuplicateKey, InvalidState, JobNotFound, QueuePaused, ValidationError
 
 
 class Rolled(Exception):
@@ -76,8 +76,17 @@ class TransactionsOfTheShop(TransactionTestCase):  # type: ignore[misc]  # Djang
         self.assertEqual(seen, [1])
 
     def test_a_push_shows_in_the_query_log(self) -> None:
-        with self.assertNumQueries(8), transaction.atomic():
+        with self.assertNumQueries(6 if connection.vendor == "postgresql" else 5), transaction.atomic():
             send_receipt.push(1)
+
+    def test_a_push_to_a_paused_queue_leaves_the_transaction_usable(self) -> None:
+        queue.pause("default")
+        with transaction.atomic():
+            with self.assertRaises(QueuePaused):
+                send_receipt.push(1)
+            Order.objects.create(email="a@shop")
+
+        self.assertEqual(Order.objects.count(), 1)
 
     def test_an_ack_is_rolled_back_with_the_rest(self) -> None:
         send_receipt.push(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 from django.db import transaction
@@ -45,6 +47,12 @@ def report(context: JobContext) -> None:
 @task(queue="reports")
 def count() -> None:
     """Counts nothing, every hour."""
+
+
+@task(queue="deadly")
+def die() -> None:
+    """Takes its process with it."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @task(queue="loop")

@@ -18,13 +18,24 @@ from pyqueue.core.worker import turns
 _SWITCH_INTERVAL_SECONDS = 0.0005
 
 _NUMBERS = (
-    ("--concurrency", "Jobs that run at the same time (1)."),
+    ("--concurrency", "Jobs that run at the same time (1; processes: one per processor)."),
     ("--max-jobs", "End after so many jobs."),
-    ("--max-memory-mb", "End when this process holds more."),
+    ("--max-jobs-per-child", "Mode process: replace a child after so many jobs."),
+    ("--max-memory-mb", "Beyond it a child process is replaced; a worker without such ends."),
     ("--lease-ms", "How long a job is this worker's without a heartbeat (30,000)."),
     ("--grace-ms", "How long running jobs may finish at a stop (30,000)."),
 )
-_OPTIONS = ("mode", "burst", "name", "concurrency", "max_jobs", "max_memory_mb", "lease_ms", "grace_ms")
+_OPTIONS = (
+    "mode",
+    "burst",
+    "name",
+    "concurrency",
+    "max_jobs",
+    "max_jobs_per_child",
+    "max_memory_mb",
+    "lease_ms",
+    "grace_ms",
+)
 
 
 class Command(BaseCommand):  # type: ignore[misc]  # Django comes without types
@@ -42,7 +53,7 @@ class Command(BaseCommand):  # type: ignore[misc]  # Django comes without types
             "queues", nargs="*", help="In order of preference (emails reports), or by weight (emails=3 reports=1). All."
         )
         parser.add_argument("--queues", dest="named", metavar="A,B", help="The same, separated by commas.")
-        parser.add_argument("--mode", choices=["thread", "async"], help="By default as the functions are written.")
+        parser.add_argument("--mode", choices=["thread", "async", "process"], help="As the functions are written.")
         parser.add_argument("--burst", "--batch", action="store_true", help="End when nothing is ready.")
         parser.add_argument("--name", help="What people call this worker.")
         for flag, text in _NUMBERS:
