@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pyqueue.cli.door import Place, place_options, segment
 from pyqueue.cli.drawing import drawn
 from pyqueue.cli.output import print_json
 from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
@@ -58,47 +59,47 @@ def _flow_object(flow: FlowStatus) -> dict[str, object]:
 
 @flows.command()
 @click.argument("flow_id")
-@storage_option
 @json_option
 @reports_errors
-def cancel(flow_id: str, storage: str, as_json: bool) -> None:
+@place_options
+def cancel(flow_id: str, place: Place, as_json: bool) -> None:
     """Withdraw what has not started of FLOW_ID, and ask workers to stop the rest. Prints how many jobs.
 
     Example: pyqueue flows cancel nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        _say(flow_id, "cancelled", opened.cancel_flow(flow_id), as_json)
+    with place.open() as door:
+        _say(flow_id, "cancelled", door.ask("POST", f"/flows/{segment(flow_id)}/cancel")["jobs"], as_json)
 
 
 @flows.command()
 @click.argument("flow_id")
-@storage_option
 @json_option
 @reports_errors
-def retry(flow_id: str, storage: str, as_json: bool) -> None:
+@place_options
+def retry(flow_id: str, place: Place, as_json: bool) -> None:
     """Send the dead and cancelled jobs of FLOW_ID round again. Prints how many.
 
     Example: pyqueue flows retry nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        _say(flow_id, "retried", opened.retry_flow(flow_id), as_json)
+    with place.open() as door:
+        _say(flow_id, "retried", door.ask("POST", f"/flows/{segment(flow_id)}/retry")["jobs"], as_json)
 
 
 @flows.command()
 @click.argument("flow_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@storage_option
 @json_option
 @reports_errors
-def delete(flow_id: str, yes: bool, storage: str, as_json: bool) -> None:
+@place_options
+def delete(flow_id: str, yes: bool, place: Place, as_json: bool) -> None:
     """Remove all jobs of FLOW_ID, none of which may be active. Prints how many.
 
     Example: pyqueue flows delete nightly --yes --storage jobs.db
     """
-    with open_queue(storage) as opened:
+    with place.open() as door:
         if not yes:
             click.confirm(f"Remove all jobs of flow {flow_id}?", abort=True, err=True)
-        _say(flow_id, "deleted", opened.delete_flow(flow_id), as_json)
+        _say(flow_id, "deleted", door.ask("DELETE", f"/flows/{segment(flow_id)}")["jobs"], as_json)
 
 
 def _say(flow_id: str, done: str, number: int, as_json: bool) -> None:

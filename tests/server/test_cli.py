@@ -38,6 +38,31 @@ def test_the_life_of_a_job_through_a_server(server: Server, q: str) -> None:
     assert (cancelled.stdout.strip(), again.returncode, removed.stdout.strip()) == ("cancelled", 0, "1")
 
 
+def test_what_is_asked_about_a_job_through_a_server(server: Server, q: str) -> None:
+    client = server.client()
+    job_id = client.push(q)
+    waiting = run(server, "explain", job_id, "--json")
+    client.pull(q)
+    client.post(f"/jobs/{job_id}/progress", {"progress": 1, "message": "half of it"})
+    client.post(f"/jobs/{job_id}/ack")
+
+    followed = run(server, "logs", job_id, "--follow")
+
+    assert (waiting.returncode, json.loads(waiting.stdout)["state"]) == (0, "waiting")
+    assert followed.returncode == 0 and "half of it" in followed.stdout
+    assert run(server, "logs", "0199c3a4-7c1e-7000-8000-3f2a9b1c4d5e").returncode == 1
+
+
+def test_many_jobs_and_flows_through_a_server(server: Server, q: str) -> None:
+    for name in ("a", "a", "b"):
+        server.client().push(q, name, flow_id=q)
+
+    assert run(server, "bulk", "cancel", q, "--name", "a", "--yes").stdout.strip() == "2"
+    assert run(server, "flows", "retry", q).stdout.strip() == "2"
+    assert run(server, "flows", "cancel", q).stdout.strip() == "3"
+    assert run(server, "flows", "delete", q, "--yes").stdout.strip() == "3"
+
+
 def test_status_and_pauses_through_a_server(server: Server, q: str) -> None:
     run(server, "push", q, "n")
     run(server, "pause", q)
