@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 SETUP := setup.cfg pyproject.toml pyqueue/_version.py
 PORT ?= 8000
 SHOP := example_projects/django_shop
+NOTES := example_projects/flask_notes/notes
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo example-django example-fastapi screenshots test test-django soak lint check bench docs clean
+.PHONY: help install demo example-django example-flask example-fastapi screenshots test test-django soak lint check bench docs clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-15s %s\n", $$1, $$2}'
@@ -24,6 +25,11 @@ example-django: $(VENV)/installed-django ## A shop in Django: http://127.0.0.1:8
 	$(BIN)/python example_projects/together.py \
 	  "$(BIN)/python $(SHOP)/manage.py runserver 127.0.0.1:$(PORT)" \
 	  "$(BIN)/python $(SHOP)/manage.py rqworker"
+
+example-flask: $(VENV)/installed-flask ## Notes in Flask: http://127.0.0.1:8000 (PORT=...); Ctrl-C ends it
+	$(BIN)/python example_projects/together.py \
+	  "$(BIN)/python -m flask --app $(NOTES) run --port $(PORT)" \
+	  "$(BIN)/python -m flask --app $(NOTES) pyqueue worker"
 
 example-fastapi: $(VENV)/installed-fastapi,server ## Reports in FastAPI: http://127.0.0.1:8000 (PORT=...); Ctrl-C ends it
 	$(BIN)/python -m uvicorn main:app --app-dir example_projects/fastapi_reports --port $(PORT)
@@ -71,6 +77,7 @@ $(VENV)/installed: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
+comma := ,
 # What an example needs besides: installed-django for the extra `django`, installed-fastapi,server for two.
 $(VENV)/installed-%: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
@@ -78,4 +85,4 @@ $(VENV)/installed-%: $(VENV)/created $(SETUP)
 
 $(VENV)/installed-dev: $(VENV)/created $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $(VENV)/installed $(VENV)/installed-django $(VENV)/installed-fastapi,server $@
+	@touch $(VENV)/installed $(addprefix $(VENV)/installed-,django flask fastapi$(comma)server) $@
