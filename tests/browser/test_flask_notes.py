@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 pytest.importorskip("flask")
 
-TEXT = "The quick brown fox jumps over the lazy dog. " * 4
+TEXT = "The quick brown fox jumps over the lazy dog. " * 6
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from math import pi, sin
 
-RATE = 8_000
+RATE = 16_000
 _UNIT = RATE * 6 // 100  # 60 ms: 20 words a minute
 _TABLE = (
     "a.- b-... c-.-. d-.. e. f..-. g--. h.... i.. j.--- k-.- l.-.. m-- n-. o--- p.--. q--.- r.-. s... t- u..- v...- "
@@ -30,7 +30,7 @@ def sounds(text: str) -> Iterator[array[int]]:
 
 def _tone(length: int) -> Iterator[int]:
     for at in range(length):
-        loudness = min(1, at / 50, (length - at) / 50)  # No clicks at its ends.
+        loudness = min(1, at / 100, (length - at) / 100)  # No clicks at its ends.
         yield int(12_000 * loudness * sin(2 * pi * 600 * at / RATE))
 
 
