@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyqueue import Job, JobState, PyQueue
+from pyqueue.core.clock import SystemClock
 from pyqueue.core.errors import ValidationError
 from tests.waiting import eventually
 from tests.working import running
@@ -286,3 +288,33 @@ def test_a_worker_that_cannot_work_is_refused(queue: PyQueue, wrong: dict[str, A
 
     with pytest.raises(ValidationError, match="expected"):
         queue.run_worker(**call)
+
+
+class _BreaksInClaims:
+    """A clock that the thread which claims cannot read."""
+
+    is_broken = False
+
+    def now_us(self) -> int:
+        if self.is_broken and threading.current_thread().name == "pyqueue-claim":
+            raise RuntimeError("the clock has stopped")
+        return SystemClock().now_us()
+
+
+def test_a_worker_whose_thread_meets_an_error_of_ours_ends_and_says_which(path: Path) -> None:
+    clock, began = _BreaksInClaims(), threading.Event()
+
+    def handle(job: Job) -> str:
+        began.set()
+        eventually(lambda: clock.is_broken, what="the clock to stop")
+        return "done"
+
+    with PyQueue(path, clock=clock) as queue, ThreadPoolExecutor() as threads:
+        job_id = queue.push("q", "n")
+        ended = threads.submit(queue.worker("q", handle).run)
+        assert began.wait(10)
+        clock.is_broken = True
+        queue.push("q", "another")
+        with pytest.raises(RuntimeError, match="the clock has stopped"):
+            ended.result(20)
+        assert queue.get_job(job_id).result == "done"

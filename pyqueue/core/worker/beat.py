@@ -11,6 +11,8 @@ from typing import Protocol
 from pyqueue.core.errors import PyQueueError, StorageError
 from pyqueue.core.job import HeartbeatResult, Job
 from pyqueue.core.presence import PRESENCE_SECONDS, Presence
+from pyqueue.core.worker import faults
+from pyqueue.core.worker.faults import OnFault
 from pyqueue.core.worker.hand import Hand
 
 log = logging.getLogger(__name__)
@@ -33,14 +35,20 @@ class Heart:
     """
 
     def __init__(
-        self, queue: Beater, presence: Presence, hand: Hand, lease_ms: int, cancel: Callable[[Job], None]
+        self,
+        queue: Beater,
+        presence: Presence,
+        hand: Hand,
+        lease_ms: int,
+        cancel: Callable[[Job], None],
+        on_fault: OnFault,
     ) -> None:
         self._queue, self._presence, self._hand, self._cancel = queue, presence, hand, cancel
         self._lease_ms = lease_ms
         self._told: set[tuple[int, int]] = set()
         self._present_at = 0.0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="pyqueue-heartbeat", daemon=True)
+        self._thread = faults.thread("pyqueue-heartbeat", self._beat, on_fault)
 
     def start(self) -> None:
         """Puts the worker on the list of those that live, and starts the thread.

@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 from pyqueue.core.errors import StateError, StorageError
 from pyqueue.core.job import Job
+from pyqueue.core.worker import faults
+from pyqueue.core.worker.faults import OnFault
 from pyqueue.core.worker.hand import Hand
 from pyqueue.core.worker.options import Settings
 from pyqueue.core.worker.turns import Turns
@@ -87,18 +89,19 @@ class Claiming:
         worker_id: str,
         *,
         is_stopping: Callable[[], bool],
+        on_fault: OnFault,
     ) -> None:
         self._source, self._turns, self._hand, self._pace, self._submit = source, turns, hand, pace, submit
         self._concurrency, self._lease_ms, self._worker_id = settings.concurrency, settings.lease_ms, worker_id
         self._is_burst, self._prefetch_seconds = settings.burst, settings.prefetch_ms / 1_000
         self._jobs_left = float("inf") if settings.max_jobs is None else settings.max_jobs
-        self._is_stopping = is_stopping
+        self._is_stopping, self._on_fault = is_stopping, on_fault
         self._has_emptied = False  # The last claim got less than it wanted.
         self._stop = threading.Event()
 
     def start(self, when_done: Callable[[], None]) -> None:
         """Starts the thread; `when_done` is called when a burst is over, or all jobs that were to be done are."""
-        self._thread = threading.Thread(target=self._claim, args=(when_done,), name="pyqueue-claim", daemon=True)
+        self._thread = faults.thread("pyqueue-claim", lambda: self._claim(when_done), self._on_fault)
         self._thread.start()
 
     def stop(self) -> None:

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple, Protocol
 
 from pyqueue.core.errors import PyQueueError, StateError, StorageError
 from pyqueue.core.job import Attempt, FailResult, Job
+from pyqueue.core.worker import faults
+from pyqueue.core.worker.faults import OnFault
 from pyqueue.core.worker.hand import Hand
 from pyqueue.core.worker.outcome import Crashed, Done, Failed, Outcome, Snoozed, Stopped, TimedOut
 
@@ -64,11 +66,11 @@ class _Success(NamedTuple):
 class Finishing:
     """A thread that takes outcomes as they come and commits all there are as one batch."""
 
-    def __init__(self, queue: Finisher, hand: Hand, tally: Tally) -> None:
+    def __init__(self, queue: Finisher, hand: Hand, tally: Tally, on_fault: OnFault) -> None:
         self._queue, self._hand, self.tally = queue, hand, tally
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
         self._abandon = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="pyqueue-finish", daemon=True)
+        self._thread = faults.thread("pyqueue-finish", self._serve, on_fault)
 
     def start(self) -> None:
         self._thread.start()

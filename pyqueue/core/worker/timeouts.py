@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from pyqueue.core.job import Job
+from pyqueue.core.worker import faults
+from pyqueue.core.worker.faults import OnFault
 from pyqueue.core.worker.hand import Hand
 
 _NEVER: Final = float("inf")
@@ -21,8 +23,8 @@ class Timeouts:
     It keeps no list: of the jobs that run, which are few, it looks for the one whose time is up next.
     """
 
-    def __init__(self, hand: Hand, expire: Callable[[Job], None]) -> None:
-        self._hand, self._expire = hand, expire
+    def __init__(self, hand: Hand, expire: Callable[[Job], None], on_fault: OnFault) -> None:
+        self._hand, self._expire, self._on_fault = hand, expire, on_fault
         self._looks_at = _NEVER  # when it looks next, as by time.monotonic
         self._wake = threading.Event()
         self._is_stopped = False
@@ -35,7 +37,7 @@ class Timeouts:
             self._wake.set()
             with self._mutex:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._watch, name="pyqueue-timeouts", daemon=True)
+                    self._thread = faults.thread("pyqueue-timeouts", self._watch, self._on_fault)
                     self._thread.start()
 
     def stop(self) -> None:

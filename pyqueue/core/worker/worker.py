@@ -83,13 +83,16 @@ class Worker:
         self._hand = Hand()
         self._tally = Tally()
         self._pace = Pace(settings.concurrency, settings.prefetch_ms)
-        self._finishing = Finishing(queue, self._hand, self._tally)
+        self._fault: BaseException | None = None
+        self._finishing = Finishing(queue, self._hand, self._tally, self._end_by_fault)
         self._runner = self._runner_of(handler, work)
-        self._timeouts = Timeouts(self._hand, self._expire)
-        self._heart = Heart(queue, self.presence, self._hand, settings.lease_ms, self._runner.cancel)
+        self._timeouts = Timeouts(self._hand, self._expire, self._end_by_fault)
+        self._heart = Heart(
+            queue, self.presence, self._hand, settings.lease_ms, self._runner.cancel, self._end_by_fault
+        )
         self._claiming = Claiming(
             queue, turns, self._hand, self._pace, self._runner.submit, settings, self.worker_id,
-            is_stopping=lambda: self._is_stopping,
+            is_stopping=lambda: self._is_stopping, on_fault=self._end_by_fault,
         )  # fmt: skip
 
     def _runner_of(self, handler: Handler | EitherHandler, work: Work | None) -> Runner:
@@ -105,6 +108,7 @@ class Worker:
         Raises:
             ConfigError: child processes cannot import what they are to run.
             StorageError: the database cannot be used. Later trouble with it is waited out.
+            Exception: what ended a thread of the worker, which nobody expected; jobs have been given back.
         """
         log.info("worker started", extra={"worker_id": self.worker_id, "queues": self.presence.queues})
         with on_signals(self.stop):
@@ -125,6 +129,8 @@ class Worker:
             self.worker_id, self._tally.completed, self._tally.failed, self._tally.released, self._tally.lost
         )
         log.info("worker stopped", extra=report._asdict())
+        if self._fault is not None:
+            raise self._fault
         return report
 
     def stop(self) -> None:
@@ -132,6 +138,10 @@ class Worker:
         # A plain attribute and a SimpleQueue: a signal handler may run between any two instructions, so no locks.
         self._is_stopping = True
         self._orders.put(_STOP)
+
+    def _end_by_fault(self, error: BaseException) -> None:
+        self._fault = self._fault or error
+        self.stop()
 
     def _sync_schedules(self) -> None:
         """Stores the schedules of the tasks; trouble of the database is waited out, as everywhere in a worker."""
