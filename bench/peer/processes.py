@@ -142,7 +142,7 @@ def python_of_peers(which: str) -> str:
     variable = f"PYQUEUE_BENCH_{which.upper()}"
     if variable in os.environ:
         return os.environ[variable]
-    place = ROOT / ".peers" / ("" if which == "peers" else which)
+    place = ROOT / ".peers" / which
     python = place / "bin" / "python"
     if not (place / "installed").exists():
         venv.create(place, with_pip=True, clear=True)
