@@ -103,9 +103,11 @@ class Streams:
             await asyncio.wait((writer, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
             del self._running[writer]
-            writer.cancel()
-            gone.cancel()
-            await asyncio.gather(writer, gone, return_exceptions=True)
+            for task in (writer, gone):
+                task.add_done_callback(_seen)
+                task.cancel()
+            # Not `gather`: cancelled itself while it waits, it raises another cancellation than the one it was told.
+            await asyncio.wait((writer, gone))
 
 
 def require_reader(grant: Grant) -> None:
@@ -151,3 +153,9 @@ async def _websocket_gone(receive: Receive) -> None:
     """Reads what the client sends, which means nothing to us, until it closes."""
     while (await receive())["type"] != "websocket.disconnect":
         continue
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """A client that is gone in the middle of a frame is no error of ours."""
+    if not task.cancelled():
+        task.exception()

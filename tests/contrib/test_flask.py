@@ -66,11 +66,11 @@ def test_a_worker_started_in_a_context_goes_on_without_it(extension: FlaskQueue,
         plain = extension.push("default", "name-of-app", {})
         looped = extension.push("default", "address", {"path": "a.css"})
 
-    worker.run()
+    with extension.of(app) as queue:
+        worker.run()
 
-    queue = extension.of(app)
-    assert queue.get_job(plain).result == "shop 1"
-    assert queue.get_job(looped).result == "https://shop.example/eu/static/a.css"
+        assert queue.get_job(plain).result == "shop 1"
+        assert queue.get_job(looped).result == "https://shop.example/eu/static/a.css"
 
 
 def test_a_handler_runs_in_the_context_too(extension: FlaskQueue, tmp_path: Path) -> None:
@@ -217,9 +217,10 @@ def test_commands_work_on_the_application_that_has_them(extension: FlaskQueue, t
     with app.app_context():
         pushed = extension.push("default", "name-of-app", {})
 
-    done = app.test_cli_runner().invoke(args=["pyqueue", "worker", "--burst"])
-    shown = app.test_cli_runner().invoke(args=["pyqueue", "inspect", pushed])
-    processes = app.test_cli_runner().invoke(args=["pyqueue", "worker", "--mode", "process"])
+    with extension.of(app):
+        done = app.test_cli_runner().invoke(args=["pyqueue", "worker", "--burst"])
+        shown = app.test_cli_runner().invoke(args=["pyqueue", "inspect", pushed])
+        processes = app.test_cli_runner().invoke(args=["pyqueue", "worker", "--mode", "process"])
 
     assert done.exit_code == 0 and "1 completed, 0 failed" in done.stderr
     assert shown.exit_code == 0 and "shop 1" in shown.stdout
