@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -28,25 +27,6 @@ def test_the_log_is_bounded_under_constant_writing(path: Path, monkeypatch: pyte
 
     assert written > 5_000_000, "the file has received the jobs"
     assert largest < written, "the log was begun anew while jobs were written"
-
-
-def test_room_in_the_log_is_no_part_of_what_is_read_after_a_crash(path: Path, tmp_path: Path) -> None:
-    crashed = tmp_path / "crashed.db"
-    grown = 0
-    with PyQueue(path) as queue:
-        for pushed in range(1, 121):
-            before = os.path.getsize(f"{path}-wal") if pushed > 1 else 0
-            queue.push("q", "n", "x" * 3_000)
-            grown += os.path.getsize(f"{path}-wal") != before
-            if pushed % 10 == 0:  # As a crash leaves it: the file and its log, and nothing that knows their end.
-                for end in ("", "-wal"):
-                    shutil.copy(f"{path}{end}", f"{crashed}{end}")
-                found = sqlite3.connect(crashed)
-                assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-                assert found.execute("SELECT count(*) FROM pyqueue_job").fetchone() == (pushed,)
-                found.close()
-
-    assert grown < 30, "the log grew with every commit"
 
 
 def test_a_reader_that_stays_holds_the_log_back_only_as_long_as_it_stays(

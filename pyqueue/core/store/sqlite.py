@@ -15,7 +15,6 @@ from pyqueue.core.store import effects, migrations, script
 from pyqueue.core.store.bell import LoopbackBell
 from pyqueue.core.store.checkpoint import Checkpointer
 from pyqueue.core.store.connection import BUSY_SECONDS, DATABASE_ERRORS, Connection, meaning_of
-from pyqueue.core.store.headroom import make_room
 from pyqueue.core.store.joined import JoinedTransaction
 from pyqueue.core.store.store import Durability, Writer
 from pyqueue.core.store.transaction import Transaction
@@ -108,8 +107,6 @@ class SqliteStore:
     def commit(self, transaction: Transaction) -> None:
         """Writes what the transaction noted, and commits it."""
         effects.write(transaction, logs_events=self.logs_events)
-        if self._sync == _FULL:
-            make_room(self.path + "-wal")
         transaction.execute("COMMIT")
         if not self.is_memory and self._writer is not None:
             self._checkpointer.note_commit(self._writer.total_changes)
