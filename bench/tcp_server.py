@@ -32,6 +32,7 @@ class Nothing:
 
     lease_ms = 30_000
     has_push_hooks = False
+    max_flow_depth = 50
 
     def __init__(self) -> None:
         self._key = ids.first_key(_NOW_US)
