@@ -13,6 +13,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from selenium import webdriver
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
+
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,6 +29,13 @@ def free_port() -> int:
     """One that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def follow(browser: webdriver.Chrome, link: WebElement) -> None:
+    """Clicks what leads to another page and waits for that: a click may return before the old page is left."""
+    link.click()
+    eventually(lambda: staleness_of(link)(browser), seconds=30, what="the old page is left")
+    eventually(lambda: browser.execute_script("return document.readyState") == "complete", what="the new page")
 
 
 class Program:

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from pyqueue import JobState, PyQueue
-from tests.browser.running import running
+from tests.browser.running import follow, running
 from tests.waiting import eventually
 
 pytest.importorskip("django")
@@ -49,7 +49,7 @@ def admin(shop: Shop, browser: webdriver.Chrome) -> webdriver.Chrome:
     for field in browser.find_elements(By.CSS_SELECTOR, "#id_username, #id_password"):
         field.send_keys("admin")
     for button in browser.find_elements(By.CSS_SELECTOR, "#login-form [type=submit]"):
-        button.click()
+        follow(browser, button)
     browser.execute_script("localStorage.setItem('django.admin.navSidebarIsOpen', 'false')")
     return browser
 
@@ -61,7 +61,7 @@ def test_an_order_gets_its_receipt_and_a_card_that_is_drawn_before_ones_eyes(
     browser.get(shop.url)
     browser.find_element(By.NAME, "email").send_keys("ann@example.com")
     Select(browser.find_element(By.NAME, "item")).select_by_value("tea")
-    browser.find_element(By.TAG_NAME, "button").click()
+    follow(browser, browser.find_element(By.TAG_NAME, "button"))
 
     eventually(lambda: "waiting" in browser.find_element(By.ID, "state").text, what="an order that waits for its card")
     queue.resume("pictures")
@@ -81,7 +81,7 @@ def test_a_schedule_is_run_from_the_admin(shop: Shop, queue: PyQueue, admin: web
     admin.get(f"{shop.url}/admin/pyqueue/schedule/")
     admin.find_element(By.NAME, "_selected_action").click()
     Select(admin.find_element(By.NAME, "action")).select_by_value("run")
-    admin.find_element(By.NAME, "index").click()
+    follow(admin, admin.find_element(By.NAME, "index"))
 
     eventually(lambda: "Subject: [Django] Sales" in shop.mails(), what="the report")
     assert admin.find_element(By.CSS_SELECTOR, ".messagelist .success").text
@@ -96,17 +96,18 @@ def test_a_dead_letter_is_looked_at_and_retried_in_the_admin(
     dead = queue.push("pictures", "draw-card", {"order_id": lost}, max_attempts=2, backoff_delay_ms=0)
     eventually(lambda: queue.get_job(dead).state is JobState.DLQ, seconds=30, what="a dead letter")
 
-    admin.get(f"{shop.url}/admin/pyqueue/job/?{urlencode({'state__exact': JobState.DLQ.code})}")
+    dead_letters = f"{shop.url}/admin/pyqueue/job/?{urlencode({'state__exact': JobState.DLQ.code})}"
+    admin.get(dead_letters)
     picture("django-dead-letters")
     [row] = admin.find_elements(By.CSS_SELECTOR, "#result_list tbody tr")
-    row.find_element(By.CSS_SELECTOR, "th a").click()
+    follow(admin, row.find_element(By.CSS_SELECTOR, "th a"))
     detail = admin.find_element(By.ID, "content").text
     picture("django-job")
     queue.pause("pictures", pushes=False, pulls=True)  # Retried, it would fail again at once.
-    admin.back()
+    admin.get(dead_letters)
     admin.find_element(By.NAME, "_selected_action").click()
     Select(admin.find_element(By.NAME, "action")).select_by_value("retry")
-    admin.find_element(By.NAME, "index").click()
+    follow(admin, admin.find_element(By.NAME, "index"))
 
     assert "Order matching query does not exist" in detail and "500 of 500 rows drawn" in detail
     assert queue.get_job(dead).state is JobState.WAITING

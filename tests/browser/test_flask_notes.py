@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from pyqueue import PyQueue
-from tests.browser.running import running
+from tests.browser.running import follow, running
 from tests.waiting import eventually
 
 pytest.importorskip("flask")
@@ -39,7 +39,7 @@ def test_a_note_becomes_a_sound_before_ones_eyes(url: str, queue: PyQueue, brows
     queue.pause("sounds", pushes=False, pulls=True)
     browser.get(url)
     browser.find_element(By.NAME, "text").send_keys(TEXT)
-    browser.find_element(By.TAG_NAME, "button").click()
+    follow(browser, browser.find_element(By.TAG_NAME, "button"))
     eventually(lambda: browser.find_element(By.ID, "state").text == "waiting", what="a note that waits")
     queue.resume("sounds")
     seen: set[object] = set()
