@@ -41,6 +41,11 @@ class JobNotFound(StateError):
     code = "JOB_NOT_FOUND"
 
 
+def no_job(job_id: str) -> JobNotFound:
+    """What is said of a job that is not there, or that the one who asks is not to know of."""
+    return JobNotFound(f"job {job_id} does not exist; it was deleted, or its id is wrong.")
+
+
 class ScheduleNotFound(StateError):
     """No schedule has this name: it was never made here, or it was deleted."""
 

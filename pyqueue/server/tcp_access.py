@@ -42,6 +42,10 @@ _ABOUT_SCHEDULES: Final = frozenset({
 })  # fmt: skip
 
 
+# They answer for each of their jobs.
+_BATCHES: Final = frozenset({commands.AckBatch, commands.FailBatch, commands.HeartbeatBatch})
+
+
 def require(grant: Grant | None, command: Any) -> About | None:
     """Lets pass what this client may do, as far as the command itself tells; gives what must be looked up yet.
 
@@ -65,14 +69,16 @@ def require(grant: Grant | None, command: Any) -> About | None:
     return about if reach.looks_up(grant, about) else None
 
 
-def require_places(grant: Grant, about: About, places: Places) -> None:
+def require_places(grant: Grant, about: About, places: Places) -> frozenset[str]:
     """Lets pass what is in reach, when it is known where the jobs and the schedule are.
+
+    Gives the jobs of a batch that are to be answered as ones that do not exist.
 
     Raises:
         JobNotFound, ValidationError, Refusal.
     """
     with _translated():
-        reach.require_places(grant, about, places)
+        return reach.require_places(grant, about, places)
 
 
 @contextmanager
@@ -91,6 +97,7 @@ def about_of(command: Any) -> About:
         jobs=tuple(_jobs_of(command)),
         schedule=command.name if type(command) in _ABOUT_SCHEDULES else None,
         options=_options_of(command),
+        one_by_one=type(command) in _BATCHES,
     )
 
 

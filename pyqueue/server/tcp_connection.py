@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -210,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
                 return replies.not_found(trouble) if isinstance(trouble, JobNotFound) else replies.error(trouble)
         return await tcp_slow.answer(queue, command, may_wait=not self._is_ending)
 
-    def _checked(self, about: About) -> tuple[tuple[str, ...], Callable[[Places], None]]:
+    def _checked(self, about: About) -> tuple[tuple[str, ...], Callable[[Places], Collection[str]]]:
         """The jobs to be looked up, and what then judges."""
         assert self._grant is not None
         return reach.jobs_of(about), partial(tcp_access.require_places, self._grant, about)

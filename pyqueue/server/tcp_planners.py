@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from msgspec import Raw
@@ -26,8 +26,8 @@ from pyqueue.server.tcp_plan import Plan
 _DATA: Final = "payload (data)"
 
 
-def add_checked(plan: Plan, command: Any, ids: tuple[str, ...], check: Callable[[Places], None]) -> None:
-    """`add`, with a look at where the jobs `ids` are in the transaction of the command; `check` may refuse it."""
+def add_checked(plan: Plan, command: Any, ids: tuple[str, ...], check: Callable[[Places], Collection[str]]) -> None:
+    """`add`, with a look at where the jobs `ids` are in the transaction of the command: see `Checked`."""
     own = Plan(plan.queue)
     add(own, command)
     own.finish()

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pyqueue.core.errors import no_job
 from pyqueue.core.explanation import Explanation
 from pyqueue.core.flow import FlowStatus
 from pyqueue.core.job import (
@@ -97,18 +98,23 @@ def cancelled(state: JobState) -> bytes:
     return _encode({"ok": True, "state": state.value})
 
 
-def acknowledged(results: Sequence[AckResult]) -> bytes:
-    """`ok` only if all were; else an error beside the results, so that clients have something to show."""
-    outcomes = [_outcome(each) for each in results]
-    refused = sum(not each.ok for each in results)
+def acknowledged(ids: Sequence[str], results: Sequence[AckResult], unknown: frozenset[str]) -> bytes:
+    """`ok` only if all were; else an error beside the results, so that clients have something to show.
+
+    `results` are those of the jobs that are not in `unknown`: these are answered as ones that do not exist.
+    """
+    rest = iter(results)
+    every = [AckResult(job_id, no_job(job_id)) if job_id in unknown else next(rest) for job_id in ids]
+    outcomes = [_outcome(each) for each in every]
+    refused = sum(not each.ok for each in every)
     answer: dict[str, Any] = {
         "ok": not refused,
-        "acked": len(results) - refused,
+        "acked": len(every) - refused,
         "failed": refused,
         "results": outcomes,
     }
     if refused:
-        message = f"{refused} of {len(results)} jobs could not be acknowledged; see results."
+        message = f"{refused} of {len(every)} jobs could not be acknowledged; see results."
         answer["error"] = {"code": "PARTIAL_FAILURE", "message": message, "details": None}
     return _encode(answer)
 

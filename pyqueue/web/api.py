@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pyqueue._version import VERSION
 from pyqueue.core.engine.looking import Places
@@ -48,6 +48,17 @@ class Ready(Struct, frozen=True):
         if not reach.looks_up(self.grant, self.plan):
             return None
         return twins.PLACES_OF(reach.jobs_of(self.plan), self.plan.schedule)
+
+    def within_reach(self, places: Places) -> Ready:
+        """The same, without the jobs that the one who asks is not to know of.
+
+        Raises:
+            JobNotFound, ValidationError, Refusal: it is about what is out of reach.
+        """
+        unknown = reach.require_places(self.grant, self.plan, places)
+        if not unknown or self.plan.without is None:
+            return self
+        return structs.replace(self, plan=self.plan.without(unknown))
 
     def reply(self, result: Any) -> Reply:
         """The answer, with nothing in it that is out of reach."""
@@ -90,7 +101,7 @@ class Api:
     def carry_out(self, ready: Ready) -> Reply:
         """Does what was planned, and puts the answer."""
         if (look_up := ready.look_up) is not None:
-            reach.require_places(ready.grant, ready.plan, look_up.run(self._queue))
+            ready = ready.within_reach(look_up.run(self._queue))
         return ready.reply(ready.plan.call.run(self._queue))
 
     async def ahandle(self, request: Request) -> Reply:
@@ -106,7 +117,7 @@ class Api:
     async def acarry_out(self, ready: Ready) -> Reply:
         """`carry_out` for event loops."""
         if (look_up := ready.look_up) is not None:
-            reach.require_places(ready.grant, ready.plan, await look_up.arun(self._queue))
+            ready = ready.within_reach(await look_up.arun(self._queue))
         return ready.reply(await ready.plan.call.arun(self._queue))
 
     def plan(self, request: Request) -> Ready | Reply:

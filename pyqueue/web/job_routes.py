@@ -51,10 +51,19 @@ def _ack_batch(given: Given[NoQuery, bodies.AckBatchBody]) -> Plan[Any]:
     if items is None and ids is None:
         raise Refusal("VALIDATION_ERROR", "body has neither `items` nor `ids`; expected one of them.", status=422)
     if items is not None:
-        call = twins.ACK_MANY([(item.id, bodies.result_of(item.result), item.lease) for item in items])
-        return Plan(call, answers.acknowledged, jobs=tuple(item.id for item in items))
-    call = twins.ACK_MANY(list(ids or ()))
-    return Plan(call, answers.acknowledged, jobs=tuple(ids or ()))
+        return _acknowledge([(item.id, bodies.result_of(item.result), item.lease) for item in items])
+    return _acknowledge([(job_id, None, None) for job_id in ids or ()])
+
+
+def _acknowledge(items: list[tuple[str, Any, int | None]], unknown: frozenset[str] = frozenset()) -> Plan[Any]:
+    ids = tuple(job_id for job_id, _, _ in items)
+    return Plan(
+        twins.ACK_MANY([item for item in items if item[0] not in unknown]),
+        lambda results: answers.acknowledged(ids, results, unknown),
+        jobs=ids,
+        one_by_one=True,
+        without=lambda unknown: _acknowledge(items, unknown),
+    )
 
 
 def _fail(given: Given[NoQuery, bodies.FailBody]) -> Plan[Any]:
@@ -90,7 +99,17 @@ def _retry(given: Given[NoQuery, None]) -> Plan[Any]:
 
 
 def _retry_many(given: Given[NoQuery, bodies.IdsBody]) -> Plan[Any]:
-    return Plan(twins.RETRY_MANY(given.body.ids), answers.retried, jobs=tuple(given.body.ids))
+    return _retry_each(tuple(given.body.ids))
+
+
+def _retry_each(ids: tuple[str, ...]) -> Plan[Any]:
+    return Plan(
+        twins.RETRY_MANY(ids),
+        answers.retried,
+        jobs=ids,
+        one_by_one=True,
+        without=lambda unknown: _retry_each(tuple(job_id for job_id in ids if job_id not in unknown)),
+    )
 
 
 def _delete(given: Given[NoQuery, None]) -> Plan[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from pyqueue.core.engine.looking import Places
-from pyqueue.core.errors import JobNotFound, ValidationError
+from pyqueue.core.errors import ValidationError, no_job
 from pyqueue.web.errors import Refusal
 from pyqueue.web.request import About, Grant
 
@@ -47,21 +47,26 @@ def jobs_of(about: About) -> tuple[str, ...]:
     return (*about.jobs, *_parents(about))
 
 
-def require_places(grant: Grant, about: About, places: Places) -> None:
+def require_places(grant: Grant, about: About, places: Places) -> frozenset[str]:
     """Lets pass a request on jobs and a schedule in reach; those that do not exist are the request's own matter.
+
+    Gives the jobs out of reach that a request on each of its jobs by itself must answer as ones that do not exist.
 
     Raises:
         JobNotFound, ValidationError: as for jobs that do not exist, so that the client learns no more of them.
         Refusal: FORBIDDEN, for the schedule.
     """
-    strange = {job_id for job_id, queue in places.jobs.items() if not grant.reaches(queue)}
+    strange = frozenset(job_id for job_id, queue in places.jobs.items() if not grant.reaches(queue))
+    if about.one_by_one:
+        return strange
     for job_id in about.jobs:
         if job_id in strange:
-            raise JobNotFound(f"job {job_id} does not exist; it was deleted, or its id is wrong.")
+            raise no_job(job_id)
     for job_id in strange:
         raise ValidationError(f"depends_on names job {job_id}, which does not exist; expected ids of stored jobs.")
     if places.schedule is not None and not grant.reaches(places.schedule):
         raise _forbidden(grant, f"does not reach the queue of the schedule {(about.schedule or '')[:80]!r}")
+    return frozenset()
 
 
 def _forbidden(grant: Grant, why: str) -> Refusal:

@@ -86,12 +86,14 @@ class About(Struct, frozen=True, kw_only=True):
 
     `queue`, `jobs` by their ids, a `schedule` by its name, and the `options` of new jobs, which may name further
     queues (follow-ups) and jobs (parents). What names none of these is for those who reach every queue.
+    `one_by_one`: each of the jobs is answered by itself, so one out of reach leaves the others alone.
     """
 
     queue: str | None = None
     jobs: tuple[str, ...] = ()
     schedule: str | None = None
     options: Sequence[Mapping[str, Any]] = ()
+    one_by_one: bool = False
 
 
 class Plan(About, Generic[R], frozen=True):
@@ -100,6 +102,7 @@ class Plan(About, Generic[R], frozen=True):
     `waits`: the answer may take its time, so whoever carries it should notice when nobody waits for it any more;
     `nothing`: the result if the server is to end meanwhile.
     `within`: takes from a result over all queues what is in queues that the one who asks does not reach.
+    `without`: the plan of a request on jobs `one_by_one` in which some of them are answered as unknown.
     """
 
     call: Call[R]
@@ -107,3 +110,4 @@ class Plan(About, Generic[R], frozen=True):
     waits: bool = False
     nothing: Any = ()
     within: Callable[[R, Callable[[str], bool]], R] | None = None
+    without: Callable[[frozenset[str]], Plan[R]] | None = None

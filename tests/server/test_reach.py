@@ -144,11 +144,8 @@ def requests(place: Place) -> dict[tuple[str, str], list[tuple[str, Any]]]:
         ("GET", "/queues"): [("/queues", None)],
         ("GET", "/events/log"): [("/events/log?after=0", None)],
         ("GET", "/jobs"): [("/jobs", None), ("/jobs?queue=theirs", None), ("/jobs?flow_id=theirs", None)],
-        ("POST", "/jobs/ack-batch"): [
-            ("/jobs/ack-batch", {"ids": [place.active]}),
-            ("/jobs/ack-batch", {"items": [{"id": place.active}, {"id": place.own}]}),
-        ],
-        ("POST", "/jobs/retry"): [("/jobs/retry", {"ids": [place.dead]})],
+        ("POST", "/jobs/ack-batch"): [],  # Answered for each job: see below.
+        ("POST", "/jobs/retry"): [],
         ("POST", "/schedules"): [
             ("/schedules", {"name": "new", "queue": "theirs", **SCHEDULE}),
             ("/schedules", {"name": "theirs", "queue": "mine", **SCHEDULE}),
@@ -201,13 +198,13 @@ def commands(place: Place) -> dict[str, list[dict[str, Any]]]:
         ],
         "pull": [{"queue": "theirs"}, {"queue": "theirs", "wait_ms": 10}],
         "ack": [active],
-        "ack_batch": [{"ids": [place.active]}, {"items": [{"id": place.own}, active]}],
+        "ack_batch": [],  # This and the two other batches answer for each job: see below.
         "fail": [{**active, "error": "e"}],
-        "fail_batch": [{"items": [{**active, "error": "e"}]}],
+        "fail_batch": [],
         "release": [active],
         "cancel": [{"id": place.waiting}, {**active, "running": True}],
         "heartbeat": [active],
-        "heartbeat_batch": [{"items": [active]}],
+        "heartbeat_batch": [],
         "progress": [{**active, "progress": 5}],
         "stats": [{"queue": "theirs"}],
         "get": [{"id": place.waiting}],
@@ -293,6 +290,35 @@ def test_a_job_of_a_foreign_queue_is_answered_as_one_that_does_not_exist(place: 
 
     assert foreign.message.replace(place.waiting, "ID") == missing.message.replace(gone, "ID")
     assert foreign.status == missing.status == 404
+
+
+def test_a_foreign_job_in_a_batch_is_answered_as_one_that_does_not_exist_and_the_others_are_done(place: Place) -> None:
+    admin, client, before = place.client("admin"), place.client("mine"), place.state()
+    gone = admin.push("theirs")
+    admin.delete(f"/jobs/{gone}")
+
+    for batch in ("ack-batch over HTTP", "ack_batch", "fail_batch", "heartbeat_batch"):
+        replies = []
+        for strange in (place.active, place.active.upper(), gone):
+            own = client.push("mine", priority=99)
+            client.pull("mine")
+            with place.tcp("mine") as tcp:
+                items = [{"id": strange, "error": "e"}, {"id": own, "error": "e"}]
+                reply = (
+                    client.post("/jobs/ack-batch", {"items": items}).json
+                    if "HTTP" in batch
+                    else tcp.call(batch, items=items)
+                )
+            assert [each["ok"] for each in reply["results"]] == [False, True], (batch, reply)
+            text = json.dumps(reply["results"][0]) + json.dumps(reply["error"])
+            replies.append((text.replace(strange, "ID"), reply["failed"]))
+        assert len(set(replies)) == 1, replies
+        with place.tcp("mine") as tcp:
+            if batch.endswith("_batch"):
+                assert tcp.call(batch, items=[{"id": place.active}])["failed"] == 1
+    assert client.post("/jobs/ack-batch", {"ids": [place.active]}).json["failed"] == 1
+    assert client.post("/jobs/retry", {"ids": [place.dead, gone]}).json == {"ok": True, "retried": 0}
+    assert place.state() == before
 
 
 def test_events_of_foreign_queues_are_not_told(place: Place) -> None:

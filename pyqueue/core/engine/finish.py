@@ -12,7 +12,7 @@ from msgspec import Struct
 from pyqueue.core.backoff import BACKOFFS, next_delay_ms, with_jitter_ms
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.engine import flows, follow_ups, slots
-from pyqueue.core.errors import InvalidState, JobNotFound, LeaseLost, PyQueueError, StateError
+from pyqueue.core.errors import InvalidState, LeaseLost, PyQueueError, StateError, no_job
 from pyqueue.core.follows import FOLLOW_UPS, HAS_CHILDREN, REMOVE_ON_COMPLETE
 from pyqueue.core.job import NO_EXTRAS, Extras, FailResult
 from pyqueue.core.states import ACTIVE, CANCELLED, COMPLETED, DELAYED, DLQ, STATES, WAITING
@@ -45,6 +45,10 @@ class Ack(Struct, frozen=True):
 
     durable: ClassVar[bool] = True
     merges: ClassVar[bool] = True
+
+    def only(self, places: Sequence[int]) -> Ack:
+        """The same for some of the items."""
+        return Ack(tuple(self.items[place] for place in places))
 
     def run(self, tx: Transaction) -> list[PyQueueError | None]:
         return _acknowledge(tx, self.items)
@@ -123,7 +127,7 @@ def refusal(tx: Transaction, key: int, ref: Ref) -> PyQueueError:
     """Why a worker's word about this job is not taken."""
     run = finish.run_of(tx, key)
     if run is None:
-        return JobNotFound(f"job {ref.id(tx)} does not exist; it was deleted, or its id is wrong.")
+        return no_job(ref.id(tx))
     if run.state != ACTIVE:
         found = STATES[run.state].value.capitalize()
         return InvalidState(f"job {ref.id(tx)} is {found}; expected Active. Its run is over, so this changes nothing.")
@@ -162,6 +166,10 @@ class FailMany(Struct, frozen=True):
     fails: tuple[Fail, ...]
 
     durable: ClassVar[bool] = True
+
+    def only(self, places: Sequence[int]) -> FailMany:
+        """The same for some of the jobs."""
+        return FailMany(tuple(self.fails[place] for place in places))
 
     def run(self, tx: Transaction) -> list[FailResult | PyQueueError]:
         return [_fail_one(tx, fail) for fail in self.fails]

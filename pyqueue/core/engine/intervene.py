@@ -10,7 +10,7 @@ from pyqueue.core import limits
 from pyqueue.core.engine import flows
 from pyqueue.core.engine.finish import remove
 from pyqueue.core.engine.revive import refusal_to_revive, revive
-from pyqueue.core.errors import InvalidState, JobNotFound
+from pyqueue.core.errors import InvalidState, no_job
 from pyqueue.core.job import Job
 from pyqueue.core.states import ACTIVE, CANCELLED, DLQ, STATES, JobState
 from pyqueue.core.store import finish, jobs, queues
@@ -34,7 +34,7 @@ def _hold(tx: Transaction, job_id: str) -> Job:
 
 def _found(job: Job | None, job_id: str) -> Job:
     if job is None:
-        raise JobNotFound(f"job {job_id} does not exist; it was deleted, or its id is wrong.")
+        raise no_job(job_id)
     return job
 
 

@@ -28,6 +28,10 @@ class Heartbeat(Struct, frozen=True):
 
     durable: ClassVar[bool] = False
 
+    def only(self, places: Sequence[int]) -> Heartbeat:
+        """The same for some of the jobs."""
+        return Heartbeat(tuple(self.refs[place] for place in places), self.lease_ms)
+
     def run(self, tx: Transaction) -> list[HeartbeatResult | PyQueueError]:
         keys = [_key_of(tx, ref) for ref in self.refs]
         until_us = tx.now_us + self.lease_ms * 1_000

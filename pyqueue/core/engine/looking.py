@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from pyqueue.core.errors import JobNotFound, ValidationError
+from pyqueue.core.errors import JobNotFound, ValidationError, no_job
 from pyqueue.core.store import jobs, schedules
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.transaction import Transaction
@@ -36,16 +36,25 @@ def places_of(tx: Transaction, job_ids: Sequence[str], schedule: str | None = No
 
 
 class Checked(Struct, frozen=True):
-    """`operation`, if `check` does not raise: it is told where the jobs `ids` are."""
+    """`operation`, if `check` does not raise: it is told where the jobs `ids` are.
+
+    What `check` gives are jobs that are answered as if they did not exist, while the others are seen to. Only an
+    operation with an item for each of `ids`, in order, can do that; it has a method `only`.
+    """
 
     operation: Operation[Any]
     ids: tuple[str, ...]
-    check: Callable[[Places], None]
+    check: Callable[[Places], Collection[str]]
 
     @property
     def durable(self) -> bool:
         return self.operation.durable
 
     def run(self, tx: Transaction) -> Any:
-        self.check(places_of(tx, self.ids))
-        return self.operation.run(tx)
+        unknown = self.check(places_of(tx, self.ids))
+        if not unknown:
+            return self.operation.run(tx)
+        operation: Any = self.operation
+        known = [place for place, job_id in enumerate(self.ids) if job_id not in unknown]
+        outcomes = iter(operation.only(known).run(tx) if known else ())
+        return [no_job(job_id) if job_id in unknown else next(outcomes) for job_id in self.ids]
