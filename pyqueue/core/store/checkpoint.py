@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from pyqueue.core.store.connection import DATABASE_ERRORS, Connection
@@ -25,6 +25,8 @@ _LONG_BYTES: Final = 4 * 1024 * 1024
 _CUT_BYTES: Final = 64 * 1024 * 1024
 _PATIENCE_MS: Final = 20
 _IDLE_SECONDS: Final = 2.0
+# Time for a thread that was woken to get the processor on a busy machine. An event loop may be what waits here.
+_GIVE_WAY_SECONDS: Final = 0.1
 
 
 class Checkpointer:
@@ -49,6 +51,8 @@ class Checkpointer:
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self.waits_for_writers = False
+        self._came_in = threading.Event()
         self._commits = 0
         self._rows_at_last = 0
 
@@ -59,6 +63,14 @@ class Checkpointer:
             return
         self._commits, self._rows_at_last = 0, total_changes
         self._request()
+
+    def give_way(self) -> None:
+        """To be called by a writer that has left the lock while the thread waits for it: returns when that has come in.
+
+        A lock goes to whoever is there first, so a writer that writes on and on has it again before the thread
+        has woken up, and the log grows meanwhile.
+        """
+        self._came_in.wait(_GIVE_WAY_SECONDS)
 
     def tidy(self) -> None:
         """Checkpoints if the log is long, whoever has written it: short-lived processes leave theirs to others."""
@@ -113,8 +125,18 @@ class Checkpointer:
             # much faster to flush than a file that grows. Where a reader still needs it this soon gives up, and
             # the next round tries again; a log that has become very long is cut when that succeeds.
             is_very_long = os.path.getsize(self._path + "-wal") > _CUT_BYTES
-            with self._uses.one(), self._writers_lock():
+            with self._uses.one(), self._turn():
                 mode = "TRUNCATE" if is_very_long else "RESTART"
                 connection.execute_sql(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except (*DATABASE_ERRORS, OSError) as error:
             log.debug("checkpoint put off", extra={"error": str(error)})
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The writers' lock, which they leave to a thread that waits for it."""
+        self._came_in.clear()
+        self.waits_for_writers = True
+        with self._writers_lock():
+            self.waits_for_writers = False
+            self._came_in.set()
+            yield

@@ -86,6 +86,8 @@ class SqliteStore:
     def give_back(self, _: Writer) -> None:
         """Lets the next one have it."""
         self.lock.release()
+        if self._checkpointer.waits_for_writers:
+            self._checkpointer.give_way()
 
     def begin(self, *, durable: bool, waits: bool = True) -> Transaction:
         """Opens a write transaction. Only `durable` ones need survive a power failure.
