@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from pyqueue.cli.storage import open_queue
 from pyqueue.core.errors import ConfigError, PyQueueError, ValidationError
 from pyqueue.core.queue import PyQueue
+from pyqueue.core.validate import queue_name
 
 _TIMEOUT_SECONDS = 60
 
@@ -82,13 +83,18 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def queue_segment(queue: str) -> str:
+    """The name of a queue as one. The API often takes any; somebody who types one that no queue has is told."""
+    return queue_name(queue)
+
+
 class FileDoor:
     """The API on the queue itself."""
 
     def __init__(self, queue: PyQueue) -> None:
         from pyqueue.web.api import Api
 
-        self._api = Api(queue)
+        self._api = Api(queue, has_webhooks=True)
 
     def ask(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         from pyqueue.web.errors import Refusal
@@ -146,7 +152,8 @@ def _checked(status: int, text: bytes) -> Any:
         return answer
     if error["code"] == "VALIDATION_ERROR":
         raise ValidationError(error["message"])
-    raise ServerRefused(f"{error['message']} ({error['code']})")
+    hint = " Give the token in PYQUEUE_TOKEN." if error["code"] == "UNAUTHORIZED" else ""
+    raise ServerRefused(f"{error['message']}{hint} ({error['code']})")
 
 
 def _query(query: Mapping[str, Any] | None) -> str:

@@ -2,71 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
-
-from pyqueue.core.job import Job
-from pyqueue.core.states import JobState
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 _MARKS: Final = {
-    JobState.COMPLETED: "✓",
-    JobState.ACTIVE: "▶",
-    JobState.WAITING: "•",
-    JobState.DELAYED: "…",
-    JobState.BLOCKED: "○",
-    JobState.DLQ: "✗",
-    JobState.CANCELLED: "–",
+    "completed": "✓",
+    "active": "▶",
+    "waiting": "•",
+    "delayed": "…",
+    "blocked": "○",
+    "dlq": "✗",
+    "cancelled": "–",
 }
 
 
-def drawn(jobs: Sequence[Job]) -> list[str]:
-    """The lines. A job stands behind all its parents and as near to the last of them as can be.
+def drawn(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of jobs, which are objects of the API, oldest first.
 
-    What it waits for is named where that is more than the job that it stands under.
+    A job stands behind all its parents and as near to the last of them as can be. What it waits for is named where
+    that is more than the job that it stands under.
     """
-    known = {job.key: job for job in jobs}
-    depths = _depths(known)
+    known = {job["id"]: job for job in jobs}
+    parents = {job["id"]: [parent for parent in job["depends_on"] if parent in known] for job in jobs}
+    depths = _depths(parents)
     lines = []
-    width = max((2 * depths[key] + len(job.name) for key, job in known.items()), default=0)
-    for key in _in_order(known):
-        job = known[key]
-        parents = [known[parent].name if parent in known else "?" for parent in job.parents]
-        behind = f"  after {', '.join(parents)}" if len(parents) > 1 else ""
-        error = f"  {job.last_error.splitlines()[-1]}" if job.last_error and job.state is JobState.DLQ else ""
-        label = f"{'  ' * depths[key]}{_MARKS[job.state]} {job.name}"
-        lines.append(f"{label:<{width + 2}}  {job.state.value:<9}  {job.id}{behind}{error}")
+    width = max((2 * depths[job["id"]] + len(job["name"]) for job in jobs), default=0)
+    for job_id in _in_order(parents):
+        job = known[job_id]
+        names = [known[parent]["name"] if parent in known else "?" for parent in job["depends_on"]]
+        behind = f"  after {', '.join(names)}" if len(names) > 1 else ""
+        error = f"  {job['last_error'].splitlines()[-1]}" if job["last_error"] and job["state"] == "dlq" else ""
+        label = f"{'  ' * depths[job_id]}{_MARKS[job['state']]} {job['name']}"
+        lines.append(f"{label:<{width + 2}}  {job['state']:<9}  {job_id}{behind}{error}")
     return lines
 
 
-def _depths(jobs: dict[int, Job]) -> dict[int, int]:
+def _depths(parents: dict[str, list[str]]) -> dict[str, int]:
     """How many jobs stand above each, along its longest way up."""
-    depths: dict[int, int] = {}
-    stack = list(jobs)
+    depths: dict[str, int] = {}
+    stack = list(parents)
     while stack:
-        key = stack[-1]
-        parents = [parent for parent in jobs[key].parents if parent in jobs]
-        open_parents = [parent for parent in parents if parent not in depths]
+        job_id = stack[-1]
+        open_parents = [parent for parent in parents[job_id] if parent not in depths]
         if open_parents:
             stack += open_parents
         else:
             stack.pop()
-            depths[key] = max((depths[parent] + 1 for parent in parents), default=0)
+            depths[job_id] = max((depths[parent] + 1 for parent in parents[job_id]), default=0)
     return depths
 
 
-def _in_order(jobs: dict[int, Job]) -> list[int]:
-    """Depth first from the roots, each job when the last of its parents stands there."""
-    waits = {key: sum(parent in jobs for parent in job.parents) for key, job in jobs.items()}
-    children: dict[int, list[int]] = {}
-    for key, job in jobs.items():
-        for parent in job.parents:
-            children.setdefault(parent, []).append(key)
-    stack = [key for key in sorted(jobs, reverse=True) if not waits[key]]
+def _in_order(parents: dict[str, list[str]]) -> list[str]:
+    """Depth first from the roots, each job when the last of its parents stands there; else the older first."""
+    waits = {job_id: len(its) for job_id, its in parents.items()}
+    children: dict[str, list[str]] = {job_id: [] for job_id in parents}
+    for job_id, its in parents.items():
+        for parent in its:
+            children[parent].append(job_id)
+    stack = [job_id for job_id in reversed(parents) if not waits[job_id]]
     order = []
     while stack:
-        key = stack.pop()
-        order.append(key)
-        for child in sorted(children.get(key, ()), reverse=True):
+        job_id = stack.pop()
+        order.append(job_id)
+        for child in reversed(children[job_id]):
             waits[child] -= 1
             if not waits[child]:
                 stack.append(child)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from pyqueue.cli.door import Place, place_options, segment
 from pyqueue.cli.drawing import drawn
 from pyqueue.cli.output import print_json
-from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
-from pyqueue.core.flow import FlowStatus
-from pyqueue.core.shapes import counts_object, job_object
+from pyqueue.cli.storage import json_option, reports_errors
+from pyqueue.core.states import STATES
 
 
 @click.group()
@@ -23,38 +24,36 @@ def flows() -> None:
 @flows.command()
 @click.argument("flow_id")
 @click.option("--limit", default=100, show_default=True, help="Draw at most so many jobs, 0 to 1,000; the oldest.")
-@storage_option
 @json_option
 @reports_errors
-def show(flow_id: str, limit: int, storage: str, as_json: bool) -> None:
+@place_options
+def show(flow_id: str, limit: int, place: Place, as_json: bool) -> None:
     """Show how far FLOW_ID is, and draw its jobs: each below what it waits for.
 
     Example: pyqueue flows show nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        flow = opened.get_flow(flow_id, limit=limit)
+    with place.open() as door:
+        flow = door.ask("GET", f"/flows/{segment(flow_id)}", query={"limit": limit})
     if as_json:
-        return print_json([_flow_object(flow)])
-    if not flow.total:
+        return print_json([{key: value for key, value in flow.items() if key != "ok"}])
+    summary, jobs = flow["summary"], flow["jobs"]
+    if not summary["total"]:
         click.echo(f"no job carries the flow id {flow_id!r}", err=True)
         raise click.exceptions.Exit(1)
-    counts = ", ".join(f"{number} {state}" for state, number in counts_object(flow.counts).items() if number)
-    click.echo(f"{flow.ended} of {flow.total} ended ({flow.progress} %): {counts}")
-    for line in drawn(flow.jobs):
+    click.echo(f"{_ended(summary)} of {summary['total']} ended ({flow['progress']} %): {_counts(summary)}")
+    for line in drawn(jobs):
         click.echo(line)
-    if flow.total > len(flow.jobs):
-        click.echo(f"and {flow.total - len(flow.jobs)} more: raise --limit", err=True)
+    if summary["total"] > len(jobs):
+        click.echo(f"and {summary['total'] - len(jobs)} more: raise --limit", err=True)
     return None
 
 
-def _flow_object(flow: FlowStatus) -> dict[str, object]:
-    summary = counts_object(flow.counts) | {"total": flow.total}
-    return {
-        "flow_id": flow.flow_id,
-        "progress": flow.progress,
-        "summary": summary,
-        "jobs": [job_object(job) for job in flow.jobs],
-    }
+def _ended(summary: dict[str, Any]) -> int:
+    return sum(summary[state] for state in ("completed", "dlq", "cancelled"))
+
+
+def _counts(summary: dict[str, Any]) -> str:
+    return ", ".join(f"{summary[state.value]} {state.value}" for state in STATES if summary[state.value])
 
 
 @flows.command()

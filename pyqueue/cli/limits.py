@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from pyqueue.cli.door import Place, place_options, queue_segment
 from pyqueue.cli.output import print_json, print_table
-from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
+from pyqueue.cli.storage import json_option, reports_errors
 from pyqueue.core.errors import ValidationError
-from pyqueue.core.quota import EACH_KEY, QueueLimit
-from pyqueue.core.shapes import limit_object
+from pyqueue.core.quota import EACH_KEY
 
 _KEY_HELP = 'The limit of the jobs with this limit key; "*" is that of each key by itself.'
 
@@ -23,29 +25,29 @@ def limits() -> None:
 
 @limits.command("list")
 @click.argument("queue", required=False)
-@storage_option
 @json_option
 @reports_errors
-def list_limits(queue: str | None, storage: str, as_json: bool) -> None:
+@place_options
+def list_limits(queue: str | None, place: Place, as_json: bool) -> None:
     """Show the limits of QUEUE, or all.
 
     Example: pyqueue limits list --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        found = opened.limits(queue)
+    with place.open() as door:
+        found = door.ask("GET", "/limits" if queue is None else f"/queues/{queue_segment(queue)}/limits")["limits"]
     if as_json:
-        return print_json(map(limit_object, found))
+        return print_json(found)
     if not found:
         return click.echo("no limits", err=True)
     return print_table(["queue", "of", "at once", "rate", "burst"], map(_line, found))
 
 
-def _line(limit: QueueLimit) -> tuple[object, ...]:
-    of = "pushes" if limit.limits_pushes else "all jobs" if limit.key is None else f"key {limit.key}"
-    if limit.key == EACH_KEY:
+def _line(limit: dict[str, Any]) -> tuple[object, ...]:
+    of = "pushes" if limit["limits_pushes"] else "all jobs" if limit["key"] is None else f"key {limit['key']}"
+    if limit["key"] == EACH_KEY:
         of = "each key"
-    rate = "" if limit.rate is None else f"{limit.rate:g} per {limit.per_ms} ms"
-    return limit.queue, of, limit.concurrency, rate, limit.burst
+    rate = "" if limit["rate"] is None else f"{limit['rate']:g} per {limit['per_ms']} ms"
+    return limit["queue"], of, limit["concurrency"], rate, limit["burst"]
 
 
 @limits.command("set")
@@ -56,8 +58,8 @@ def _line(limit: QueueLimit) -> tuple[object, ...]:
 @click.option("--burst", type=int, help="So many at most begin together; default: the rate, rounded up.")
 @click.option("--key", help=_KEY_HELP)
 @click.option("--pushes", is_flag=True, help="Limit the pushes to the queue, by --rate.")
-@storage_option
 @reports_errors
+@place_options
 def set_limit(
     queue: str,
     concurrency: int | None,
@@ -66,7 +68,7 @@ def set_limit(
     burst: int | None,
     key: str | None,
     pushes: bool,
-    storage: str,
+    place: Place,
 ) -> None:
     """Set a limit of QUEUE, in place of the one there was.
 
@@ -74,27 +76,30 @@ def set_limit(
     """
     if pushes and (concurrency is not None or key is not None or rate is None):
         raise ValidationError("--pushes takes a --rate, and neither --concurrency nor --key.")
-    with open_queue(storage, creates=True) as opened:
-        if pushes and rate is not None:
-            opened.set_push_limit(queue, rate=rate, per_ms=per_ms, burst=burst)
+    body: dict[str, Any] = {"rate": rate, "per_ms": per_ms, "burst": burst}
+    with place.open(creates=True) as door:
+        if pushes:
+            door.ask("PUT", f"/queues/{queue_segment(queue)}/push-limit", body=body)
         else:
-            opened.set_limit(queue, key=key, concurrency=concurrency, rate=rate, per_ms=per_ms, burst=burst)
+            body |= {"key": key, "concurrency": concurrency}
+            door.ask("PUT", f"/queues/{queue_segment(queue)}/limits", body=body)
 
 
 @limits.command()
 @click.argument("queue")
 @click.option("--key", help=_KEY_HELP)
 @click.option("--pushes", is_flag=True, help="Clear the limit of the pushes.")
-@storage_option
 @reports_errors
-def clear(queue: str, key: str | None, pushes: bool, storage: str) -> None:
+@place_options
+def clear(queue: str, key: str | None, pushes: bool, place: Place) -> None:
     """Take a limit of QUEUE away.
 
     Example: pyqueue limits clear import --key '*' --storage jobs.db
     """
     if pushes and key is not None:
         raise ValidationError("--pushes and --key were given; expected one of them.")
-    with open_queue(storage) as opened:
-        was_there = opened.clear_push_limit(queue) if pushes else opened.clear_limit(queue, key=key)
+    path = f"/queues/{queue_segment(queue)}/{'push-limit' if pushes else 'limits'}"
+    with place.open() as door:
+        was_there = door.ask("DELETE", path, query={"key": key})["cleared"]
     if not was_there:
         click.echo("there was no such limit", err=True)

@@ -25,7 +25,8 @@ from pyqueue.cli.workers import workers
 def main() -> None:
     """Persistent background jobs in one file, or in PostgreSQL.
 
-    Every command works on the storage itself, beside the applications, workers and servers that use it.
+    Every command works on the storage itself, beside the applications, workers and servers that use it; those on
+    jobs, queues, flows, limits, schedules, workers and webhooks also through a server, with --server.
     """
 
 

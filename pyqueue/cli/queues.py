@@ -6,12 +6,11 @@ from typing import Any
 
 import click
 
-from pyqueue.cli.door import Place, place_options
+from pyqueue.cli.door import Place, place_options, queue_segment
 from pyqueue.cli.output import print_json, print_table
 from pyqueue.cli.storage import json_option, reports_errors
 from pyqueue.core.engine.bulk import BulkAction
 from pyqueue.core.states import STATES, JobState
-from pyqueue.core.validate import queue_name
 
 
 @click.command()
@@ -39,11 +38,6 @@ def _paused(queue: dict[str, Any]) -> str:
     return " and ".join(what for what, holds in facts if holds)
 
 
-def _segment(queue: str) -> str:
-    """A name as a segment of a path. The API takes pauses of any name; somebody who types one has mistyped it."""
-    return queue_name(queue)
-
-
 @click.command()
 @click.argument("queue")
 @click.option("--pulls", is_flag=True, help="Hand out no jobs either.")
@@ -55,7 +49,7 @@ def pause(queue: str, pulls: bool, place: Place) -> None:
     Example: pyqueue pause emails --storage jobs.db
     """
     with place.open() as door:
-        door.ask("POST", f"/queues/{_segment(queue)}/pause", body={"pulls": pulls})
+        door.ask("POST", f"/queues/{queue_segment(queue)}/pause", body={"pulls": pulls})
     click.echo(f"{queue} is paused", err=True)
 
 
@@ -69,7 +63,7 @@ def resume(queue: str, place: Place) -> None:
     Example: pyqueue resume emails --storage jobs.db
     """
     with place.open() as door:
-        door.ask("POST", f"/queues/{_segment(queue)}/resume")
+        door.ask("POST", f"/queues/{queue_segment(queue)}/resume")
     click.echo(f"{queue} is not paused", err=True)
 
 
@@ -87,7 +81,7 @@ def purge(queue: str, state: str | None, yes: bool, place: Place) -> None:
     with place.open() as door:
         if not yes:
             click.confirm(f"Remove the {state or 'not active'} jobs of {queue}?", abort=True, err=True)
-        click.echo(door.ask("POST", f"/queues/{_segment(queue)}/purge", body={"state": state})["removed"])
+        click.echo(door.ask("POST", f"/queues/{queue_segment(queue)}/purge", body={"state": state})["removed"])
 
 
 @click.command()
@@ -111,4 +105,4 @@ def bulk(action: str, queue: str, yes: bool, place: Place, **conditions: str | N
             told = ", ".join(f"{name} {value}" for name, value in conditions.items() if value is not None)
             click.confirm(f"{action.capitalize()} the jobs of {queue} ({told or 'all of them'})?", abort=True, err=True)
         body = {"action": action, **conditions}
-        click.echo(door.ask("POST", f"/queues/{_segment(queue)}/bulk", body=body)["jobs"])
+        click.echo(door.ask("POST", f"/queues/{queue_segment(queue)}/bulk", body=body)["jobs"])

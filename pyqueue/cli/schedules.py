@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
+from pyqueue.cli.door import Place, place_options, segment
 from pyqueue.cli.output import print_facts, print_json, print_table
-from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
-from pyqueue.core.errors import StateError, ValidationError
-from pyqueue.core.schedule import Misfire, Overlap, Schedule, ScheduleRun
-from pyqueue.core.shapes import moment_text, schedule_object, schedule_run_object
-
-_RUNS_SHOWN = 5
+from pyqueue.cli.storage import json_option, reports_errors
+from pyqueue.core.errors import ValidationError
+from pyqueue.core.options import RULES
+from pyqueue.core.schedule import Misfire, Overlap
+from pyqueue.core.validate import known_keys
 
 
 def _choice(kind: type[StrEnum]) -> click.Choice[str]:
@@ -63,6 +63,7 @@ def _parsed(flags: dict[str, Any]) -> dict[str, Any]:
     for option, parse in (("job_data", _json), ("job_options", _json), ("start_at", _moment), ("end_at", _moment)):
         if option in given:
             given[option] = parse(given[option], next(flag for name, flag, _, _ in _FLAGS if name == option))
+    known_keys(given.get("job_options", ()), RULES, "job option")
     return given
 
 
@@ -73,9 +74,9 @@ def _json(text: str, flag: str) -> Any:
         raise ValidationError(f"{flag} is not JSON ({error}); expected such as '{{\"to\": 1}}'.") from None
 
 
-def _moment(text: str, flag: str) -> datetime:
+def _moment(text: str, flag: str) -> str:
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).isoformat()
     except ValueError:
         raise ValidationError(f"{flag} {text!r}; expected such as 2030-01-31T08:00:00+01:00.") from None
 
@@ -89,80 +90,75 @@ def schedules() -> None:
 
 
 @schedules.command("list")
-@storage_option
 @json_option
 @reports_errors
-def list_schedules(storage: str, as_json: bool) -> None:
+@place_options
+def list_schedules(place: Place, as_json: bool) -> None:
     """List all schedules by name.
 
     Example: pyqueue schedules list --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        found = opened.list_schedules()
+    with place.open() as door:
+        found = door.ask("GET", "/schedules")["schedules"]
     if as_json:
-        return print_json(map(schedule_object, found))
+        return print_json(found)
     if not found:
         return click.echo("no schedules yet", err=True)
     return print_table(["name", "when", "queue", "job", "runs", "next", "state", "error"], map(_line, found))
 
 
-def _line(schedule: Schedule) -> tuple[object, ...]:
-    return (
-        schedule.name,
-        _when(schedule),
-        schedule.queue,
-        schedule.job_name,
-        schedule.execution_count,
-        _next(schedule),
-        _state(schedule),
-        schedule.last_error or "",
-    )
+def _line(schedule: dict[str, Any]) -> tuple[object, ...]:
+    name, queue, job_name, count = (schedule[key] for key in ("name", "queue", "job_name", "execution_count"))
+    error = schedule["last_error"] or ""
+    return name, _when(schedule), queue, job_name, count, _next(schedule), _state(schedule), error
 
 
-def _when(schedule: Schedule) -> str:
-    if schedule.every_ms is not None:
-        return f"every {schedule.every_ms:,} ms"
-    return f"{schedule.cron_expr} ({schedule.timezone or 'UTC'})"
+def _when(schedule: dict[str, Any]) -> str:
+    if schedule["every_ms"] is not None:
+        return f"every {schedule['every_ms']:,} ms"
+    return f"{schedule['cron_expr']} ({schedule['timezone'] or 'UTC'})"
 
 
-def _next(schedule: Schedule) -> str:
-    if schedule.next_run_at is not None:
-        return moment_text(schedule.next_run_at)
-    return "" if schedule.is_finished else "at once"
+def _next(schedule: dict[str, Any]) -> str:
+    return schedule["next_run_at"] or ("" if schedule["finished"] else "at once")
 
 
-def _state(schedule: Schedule) -> str:
-    return "finished" if schedule.is_finished else "paused" if schedule.is_paused else "on"
+def _state(schedule: dict[str, Any]) -> str:
+    return "finished" if schedule["finished"] else "paused" if schedule["paused"] else "on"
+
+
+def _path(name: str) -> str:
+    return f"/schedules/{segment(name)}"
 
 
 @schedules.command()
 @click.argument("name")
-@storage_option
 @json_option
 @reports_errors
-def show(name: str, storage: str, as_json: bool) -> None:
+@place_options
+def show(name: str, place: Place, as_json: bool) -> None:
     """Show a schedule, its next five runs and its last ones.
 
     Example: pyqueue schedules show nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        schedule, runs = opened.get_schedule(name), opened.schedule_runs(name)
-    upcoming = [moment.isoformat() for moment in schedule.next_runs(_RUNS_SHOWN)]
+    with place.open() as door:
+        found = door.ask("GET", _path(name))
+        runs = door.ask("GET", f"{_path(name)}/runs")["runs"]
+    schedule, upcoming = found["schedule"], found["next_runs"]
     if as_json:
-        extra = {"next_runs": upcoming, "last_runs": list(map(schedule_run_object, runs))}
-        return print_json([schedule_object(schedule) | extra])
+        return print_json([schedule | {"next_runs": upcoming, "last_runs": runs}])
     facts: list[tuple[str, object]] = [("state", _state(schedule)), ("when", _when(schedule))]
-    for key, value in schedule_object(schedule).items():
+    for key, value in schedule.items():
         if key in ("job_data", "job_options") and value is not None:
             facts.append((key, json.dumps(value, ensure_ascii=False)))
-        elif key not in ("cron_expr", "every_ms", "timezone", "paused", "next_run_at"):
+        elif key not in ("cron_expr", "every_ms", "timezone", "paused", "finished", "next_run_at"):
             facts.append((key, value))
     return print_facts([*facts, ("next runs", "\n".join(upcoming)), ("last runs", "\n".join(map(_run, runs)))])
 
 
-def _run(run: ScheduleRun) -> str:
-    came_of_it = f"job {run.job_id}" if run.error is None else run.error
-    return f"{moment_text(run.due_at)}  {came_of_it}{' (triggered)' if run.is_manual else ''}"
+def _run(run: dict[str, Any]) -> str:
+    came_of_it = f"job {run['job_id']}" if run["error"] is None else run["error"]
+    return f"{run['due_at']}  {came_of_it}{' (triggered)' if run['is_manual'] else ''}"
 
 
 @schedules.command()
@@ -170,16 +166,17 @@ def _run(run: ScheduleRun) -> str:
 @click.option("--queue", required=True, help="Where its jobs go.")
 @click.option("--job-name", required=True, help="What its jobs are called.")
 @_schedule_options
-@storage_option
 @reports_errors
-def create(name: str, queue: str, job_name: str, storage: str, **flags: Any) -> None:
+@place_options
+def create(name: str, queue: str, job_name: str, place: Place, **flags: Any) -> None:
     """Make a schedule, or give one of that name another definition. Prints its next run.
 
     Example: pyqueue schedules create --name nightly --queue reports --job-name build --cron '30 2 * * *'
     """
-    options = _parsed(flags)
-    with open_queue(storage, creates=True) as opened:
-        click.echo(_next(opened.create_schedule(name, queue, job_name, options.pop("job_data", {}), **options)))
+    body = {"job_data": {}, "fires_at_once": False} | _parsed(flags)
+    with place.open(creates=True) as door:
+        made = door.ask("POST", "/schedules", body=body | {"name": name, "queue": queue, "job_name": job_name})
+    click.echo(_next(made["schedule"]))
 
 
 @schedules.command()
@@ -190,73 +187,75 @@ def create(name: str, queue: str, job_name: str, storage: str, **flags: Any) -> 
 @click.option(
     "--clear", "cleared", multiple=True, metavar="OPTION", help="Back to the default: max_executions, end_at …"
 )
-@storage_option
 @reports_errors
-def edit(name: str, storage: str, cleared: tuple[str, ...], **flags: Any) -> None:
+@place_options
+def edit(name: str, place: Place, cleared: tuple[str, ...], **flags: Any) -> None:
     """Change what is given of a schedule, and leave the rest. Prints its next run.
 
     Example: pyqueue schedules edit nightly --cron '30 3 * * *' --clear end_at --storage jobs.db
     """
+    known_keys(cleared, [option for option, *_ in _FLAGS], "schedule option")
     changes: Any = {**_parsed(flags), **dict.fromkeys(cleared)}
     if not changes:
         raise ValidationError("edit got nothing to change; expected options such as --cron '30 3 * * *'.")
-    with open_queue(storage) as opened:
-        schedule = opened.edit_schedule(name, **changes)
+    with place.open() as door:
+        schedule = door.ask("PATCH", _path(name), body=changes)["schedule"]
     click.echo(_next(schedule))
-    if schedule.origin == "code":
+    if schedule["origin"] == "code":
         click.echo("it was made in code: the next worker that starts changes it back", err=True)
 
 
 @schedules.command()
 @click.argument("name")
-@storage_option
 @reports_errors
-def pause(name: str, storage: str) -> None:
+@place_options
+def pause(name: str, place: Place) -> None:
     """Let a schedule push no jobs until it is resumed.
 
     Example: pyqueue schedules pause nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        opened.pause_schedule(name)
+    with place.open() as door:
+        door.ask("POST", f"{_path(name)}/pause")
     click.echo(f"{name} is paused", err=True)
 
 
 @schedules.command()
 @click.argument("name")
-@storage_option
 @reports_errors
-def resume(name: str, storage: str) -> None:
+@place_options
+def resume(name: str, place: Place) -> None:
     """End the pause of a schedule.
 
     Example: pyqueue schedules resume nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        schedule = opened.resume_schedule(name)
-    click.echo(f"{name} is {'finished, and fires no more' if schedule.is_finished else 'on'}", err=True)
+    with place.open() as door:
+        door.ask("POST", f"{_path(name)}/resume")
+        schedule = door.ask("GET", _path(name))["schedule"]
+    click.echo(f"{name} is {'finished, and fires no more' if schedule['finished'] else 'on'}", err=True)
 
 
 @schedules.command()
 @click.argument("name")
-@storage_option
 @reports_errors
-def trigger(name: str, storage: str) -> None:
+@place_options
+def trigger(name: str, place: Place) -> None:
     """Push a job of a schedule now, beside its timing. Prints the job's id.
 
     Example: pyqueue schedules trigger nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        click.echo(opened.trigger_schedule(name))
+    with place.open() as door:
+        click.echo(door.ask("POST", f"{_path(name)}/trigger")["id"])
 
 
 @schedules.command()
 @click.argument("name")
-@storage_option
 @reports_errors
-def delete(name: str, storage: str) -> None:
+@place_options
+def delete(name: str, place: Place) -> None:
     """Remove a schedule; its jobs stay.
 
     Example: pyqueue schedules delete nightly --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        if not opened.delete_schedule(name):
-            raise StateError(f"no schedule is called {name!r}; see pyqueue schedules list.")
+    with place.open() as door:
+        door.ask("GET", _path(name))  # The API deletes one that is not there without a word.
+        door.ask("DELETE", _path(name))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from pyqueue.cli.door import Place, place_options, segment
 from pyqueue.cli.output import print_json, print_table
-from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
-from pyqueue.core.shapes import webhook_object
-from pyqueue.core.webhook import Webhook
+from pyqueue.cli.storage import json_option, reports_errors
 
 _events = click.option("--event", "events", multiple=True, help="Such as job_failed; may be given several times.")
 _queues = click.option("--queue", "queues", multiple=True, help="Only of this queue; may be given several times.")
@@ -27,28 +28,29 @@ def webhooks() -> None:
 
 
 @webhooks.command("list")
-@storage_option
 @json_option
 @reports_errors
-def list_webhooks(storage: str, as_json: bool) -> None:
+@place_options
+def list_webhooks(place: Place, as_json: bool) -> None:
     """Show all webhooks, oldest first, without their secrets.
 
     Example: pyqueue webhooks list --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        found = opened.list_webhooks()
+    with place.open() as door:
+        found = door.ask("GET", "/webhooks")["webhooks"]
     if as_json:
-        return print_json(map(webhook_object, found))
+        return print_json(found)
     if not found:
         return click.echo("no webhooks", err=True)
     return print_table(["id", "url", "events", "queues", "state"], map(_line, found))
 
 
-def _line(webhook: Webhook) -> tuple[object, ...]:
-    state = "active" if webhook.is_active else "stopped"
-    if webhook.failures:
-        state += f", {webhook.failures} failed: {webhook.last_error}"
-    return webhook.id, webhook.url, ", ".join(webhook.events) or "usual", ", ".join(webhook.queues) or "all", state
+def _line(webhook: dict[str, Any]) -> tuple[object, ...]:
+    state = "active" if webhook["active"] else "stopped"
+    if webhook["failures"]:
+        state += f", {webhook['failures']} failed: {webhook['last_error']}"
+    events, queues = ", ".join(webhook["events"]) or "usual", ", ".join(webhook["queues"]) or "all"
+    return webhook["id"], webhook["url"], events, queues, state
 
 
 @webhooks.command()
@@ -56,15 +58,16 @@ def _line(webhook: Webhook) -> tuple[object, ...]:
 @_events
 @_queues
 @_secret
-@storage_option
 @reports_errors
-def create(url: str, events: tuple[str, ...], queues: tuple[str, ...], secret: str | None, storage: str) -> None:
+@place_options
+def create(url: str, events: tuple[str, ...], queues: tuple[str, ...], secret: str | None, place: Place) -> None:
     """Register URL to be told of what happens from now on; prints its id.
 
     Example: pyqueue webhooks create https://example.com/hook --queue emails --storage jobs.db
     """
-    with open_queue(storage, creates=True) as opened:
-        click.echo(opened.create_webhook(url, events=events, queues=queues, secret=secret).id)
+    body = {"url": url, "events": events, "queues": queues, "secret": secret}
+    with place.open(creates=True) as door:
+        click.echo(door.ask("POST", "/webhooks", body=body)["webhook"]["id"])
 
 
 @webhooks.command()
@@ -74,8 +77,8 @@ def create(url: str, events: tuple[str, ...], queues: tuple[str, ...], secret: s
 @_queues
 @_secret
 @click.option("--active/--stopped", "is_active", default=None, help="Start it again after failures, or stop it.")
-@storage_option
 @reports_errors
+@place_options
 def edit(
     webhook_id: str,
     url: str | None,
@@ -83,39 +86,39 @@ def edit(
     queues: tuple[str, ...],
     secret: str | None,
     is_active: bool | None,
-    storage: str,
+    place: Place,
 ) -> None:
     """Change what is given of the webhook ID.
 
     Example: pyqueue webhooks edit 4e5f… --active --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        opened.edit_webhook(
-            webhook_id, url=url, events=events or None, queues=queues or None, secret=secret, is_active=is_active
-        )
+    given = {"url": url, "events": events or None, "queues": queues or None, "secret": secret, "active": is_active}
+    changes = {key: value for key, value in given.items() if value is not None}
+    with place.open() as door:
+        door.ask("PATCH", f"/webhooks/{segment(webhook_id)}", body=changes)
 
 
 @webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-@storage_option
 @reports_errors
-def delete(webhook_id: str, storage: str) -> None:
+@place_options
+def delete(webhook_id: str, place: Place) -> None:
     """Remove the webhook ID, with whatever was still to be delivered to it.
 
     Example: pyqueue webhooks delete 4e5f… --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        opened.delete_webhook(webhook_id)
+    with place.open() as door:
+        door.ask("DELETE", f"/webhooks/{segment(webhook_id)}")
 
 
 @webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-@storage_option
 @reports_errors
-def test(webhook_id: str, storage: str) -> None:
+@place_options
+def test(webhook_id: str, place: Place) -> None:
     """Send the webhook ID an event webhook.test; prints the id of the job that does.
 
     Example: pyqueue webhooks test 4e5f… --storage jobs.db
     """
-    with open_queue(storage) as opened:
-        click.echo(opened.ping_webhook(webhook_id))
+    with place.open() as door:
+        click.echo(door.ask("POST", f"/webhooks/{segment(webhook_id)}/test")["id"])

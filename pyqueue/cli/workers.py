@@ -4,49 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
+from pyqueue.cli.door import Place, place_options
 from pyqueue.cli.output import print_json, print_table
-from pyqueue.cli.storage import json_option, open_queue, reports_errors, storage_option
-from pyqueue.core.presence import WorkerInfo
-from pyqueue.core.shapes import worker_object
+from pyqueue.cli.storage import json_option, reports_errors
 
 _COLUMNS = ("worker", "host", "pid", "mode", "at once", "queues", "up", "seen", "jobs", "working on")
 _JOBS_SHOWN = 5
 
 
 @click.command()
-@storage_option
 @json_option
 @reports_errors
-def workers(storage: str, as_json: bool) -> None:
+@place_options
+def workers(place: Place, as_json: bool) -> None:
     """Show the workers that live, and the jobs they have in hand.
 
     A worker that was not heard of for half a minute is not shown: it has died, and its jobs go to others.
 
     Example: pyqueue workers --storage jobs.db
     """
-    with open_queue(storage) as queue:
-        infos = queue.workers()
+    with place.open() as door:
+        found = door.ask("GET", "/workers")["workers"]
     if as_json:
-        return print_json(map(worker_object, infos))
-    if not infos:
+        return print_json(found)
+    if not found:
         return click.echo("no workers are running", err=True)
     now = datetime.now(UTC)
-    return print_table(_COLUMNS, (row for info in infos for row in _rows(info, now)))
+    return print_table(_COLUMNS, (row for worker in found for row in _rows(worker, now)))
 
 
-def _rows(info: WorkerInfo, now: datetime) -> Iterator[tuple[object, ...]]:
+def _rows(worker: dict[str, Any], now: datetime) -> Iterator[tuple[object, ...]]:
     """A line for the worker with the job it has had longest, and one for each of the next few."""
-    shown = [f"{job.name} {job.id} for {_span(now - (job.started_at or now))}" for job in info.jobs[:_JOBS_SHOWN]]
-    if len(info.jobs) > _JOBS_SHOWN:
-        shown.append(f"and {len(info.jobs) - _JOBS_SHOWN} more")
-    queues, up, seen = ", ".join(info.queues), _span(now - info.started_at), f"{_span(now - info.seen_at)} ago"
+    jobs = worker["jobs"]
+    shown = [f"{job['name']} {job['id']} for {_since(job['started_at'], now)}" for job in jobs[:_JOBS_SHOWN]]
+    if len(jobs) > _JOBS_SHOWN:
+        shown.append(f"and {len(jobs) - _JOBS_SHOWN} more")
+    known = (worker[key] for key in ("id", "host", "pid", "mode", "concurrency"))
+    up, seen = _since(worker["started_at"], now), f"{_since(worker['seen_at'], now)} ago"
     first, *rest = shown or [""]
-    yield (info.id, info.host, info.pid, info.mode, info.concurrency, queues, up, seen, len(info.jobs), first)
+    yield (*known, ", ".join(worker["queues"]), up, seen, len(jobs), first)
     for each in rest:
         yield (*[""] * (len(_COLUMNS) - 1), each)
+
+
+def _since(moment: str | None, now: datetime) -> str:
+    return _span(timedelta() if moment is None else now - datetime.fromisoformat(moment))
 
 
 def _span(span: timedelta) -> str:

@@ -248,6 +248,7 @@ def schedule_object(schedule: Schedule) -> dict[str, Any]:
         "backfill_max": schedule.backfill_max,
         "overlap": schedule.overlap,
         "jitter_ms": schedule.jitter_ms,
+        "finished": schedule.is_finished,
         "origin": schedule.origin,
         "last_error": schedule.last_error,
     }

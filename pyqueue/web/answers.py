@@ -174,18 +174,22 @@ def event_object(change: JobChange) -> dict[str, Any]:
 
 
 def flow(found: FlowStatus) -> bytes:
-    """A flow and its oldest jobs. Delayed and cancelled ones count in `total` only, as the wire format has it."""
-    counted = ("waiting", "active", "blocked", "completed", "dlq")
-    counts = counts_object(found.counts)
-    summary = {"total": found.total, "failed": 0} | {state: counts[state] for state in counted}
+    """A flow and its oldest jobs."""
+    summary = {"total": found.total} | counts_object(found.counts)
     return (
         b'{"ok":true,"flow_id":' + _encode(found.flow_id) + b',"jobs":' + jobs_json(found.jobs)
-        + b',"summary":' + _encode(summary) + b"}"
+        + b',"summary":' + _encode(summary) + b',"progress":' + _encode(found.progress) + b"}"
     )  # fmt: skip
 
 
 def one_schedule(found: Schedule) -> bytes:
     return _encode({"ok": True, "schedule": schedule_object(found)})
+
+
+def schedule_and_moments(found: Schedule) -> bytes:
+    """A schedule, and when it fires next, in its own time zone."""
+    moments = [moment.isoformat() for moment in found.next_runs()]
+    return _encode({"ok": True, "schedule": schedule_object(found), "next_runs": moments})
 
 
 def schedules(found: Sequence[Schedule]) -> bytes:
@@ -199,6 +203,10 @@ def schedule_runs(found: Sequence[ScheduleRun]) -> bytes:
 def changed(_: object) -> bytes:
     """`done` for calls that give something which the wire format does not show."""
     return done(None)
+
+
+def cleared(was_there: bool) -> bytes:
+    return _encode({"ok": True, "cleared": was_there})
 
 
 def affected(number: int) -> bytes:

@@ -283,6 +283,10 @@ class LimitQuery(Struct):
     key: str | None = None
 
 
+class FlowQuery(Struct):
+    limit: Count = limits.LIST_LIMIT_MAX
+
+
 class RunsQuery(Struct):
     limit: Annotated[int, Meta(ge=1)] = limits.SCHEDULE_RUNS_KEPT
 

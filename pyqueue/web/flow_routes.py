@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pyqueue.web import answers, replies, twins
+from pyqueue.core import limits
+from pyqueue.web import answers, bodies, replies, twins
 from pyqueue.web.bodies import NoQuery
 from pyqueue.web.request import Given, Plan, Role
 from pyqueue.web.route import Route
 
 
-def _get(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.GET_FLOW(given.path[0]), answers.flow)
+def _get(given: Given[bodies.FlowQuery, None]) -> Plan[Any]:
+    limit = min(given.query.limit, limits.LIST_LIMIT_MAX)
+    return Plan(twins.GET_FLOW(given.path[0], limit=limit), answers.flow)
 
 
 def _cancel(given: Given[NoQuery, None]) -> Plan[Any]:
@@ -32,6 +34,7 @@ FLOW_ROUTES: Final = (
         path="/flows/{flow_id}",
         role=Role.READ,
         handler=_get,
+        query=bodies.FlowQuery,
         answer=(replies.Flow,),
         summary="The oldest jobs of a flow, and how many are in each state",
         is_safe=True,

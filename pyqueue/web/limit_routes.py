@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
+from pyqueue.core.quota import QueueLimit
 from pyqueue.web import answers, bodies, replies, twins
 from pyqueue.web.bodies import NoQuery
 from pyqueue.web.request import Given, Plan, Role
@@ -12,6 +14,14 @@ from pyqueue.web.route import Route
 
 def _workers(given: Given[NoQuery, None]) -> Plan[Any]:
     return Plan(twins.WORKERS(), answers.workers)
+
+
+def _all_limits(given: Given[NoQuery, None]) -> Plan[Any]:
+    return Plan(twins.LIMITS(), answers.limits, within=_limits_within)
+
+
+def _limits_within(found: list[QueueLimit], reaches: Callable[[str], bool]) -> list[QueueLimit]:
+    return [limit for limit in found if reaches(limit.queue)]
 
 
 def _limits(given: Given[NoQuery, None]) -> Plan[Any]:
@@ -27,7 +37,7 @@ def _set_limit(given: Given[NoQuery, bodies.LimitBody]) -> Plan[Any]:
 
 
 def _clear_limit(given: Given[bodies.LimitQuery, None]) -> Plan[Any]:
-    return Plan(twins.CLEAR_LIMIT(given.path[0], key=given.query.key), answers.changed, queue=given.path[0])
+    return Plan(twins.CLEAR_LIMIT(given.path[0], key=given.query.key), answers.cleared, queue=given.path[0])
 
 
 def _set_push_limit(given: Given[NoQuery, bodies.PushLimitBody]) -> Plan[Any]:
@@ -37,7 +47,7 @@ def _set_push_limit(given: Given[NoQuery, bodies.PushLimitBody]) -> Plan[Any]:
 
 
 def _clear_push_limit(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.CLEAR_PUSH_LIMIT(given.path[0]), answers.changed, queue=given.path[0])
+    return Plan(twins.CLEAR_PUSH_LIMIT(given.path[0]), answers.cleared, queue=given.path[0])
 
 
 def _set_breaker(given: Given[NoQuery, bodies.BreakerBody]) -> Plan[Any]:
@@ -58,6 +68,15 @@ LIMIT_ROUTES: Final = (
         handler=_workers,
         answer=(replies.Workers,),
         summary="The workers that live, and what they work on",
+        is_safe=True,
+    ),
+    Route(
+        method="GET",
+        path="/limits",
+        role=Role.READ,
+        handler=_all_limits,
+        answer=(replies.Limits,),
+        summary="The limits of all queues",
         is_safe=True,
     ),
     Route(
@@ -85,7 +104,7 @@ LIMIT_ROUTES: Final = (
         role=Role.ADMIN,
         handler=_clear_limit,
         query=bodies.LimitQuery,
-        answer=(replies.Done,),
+        answer=(replies.Cleared,),
         summary="Take a limit away",
     ),
     Route(
@@ -103,7 +122,7 @@ LIMIT_ROUTES: Final = (
         path="/queues/{queue}/push-limit",
         role=Role.ADMIN,
         handler=_clear_push_limit,
-        answer=(replies.Done,),
+        answer=(replies.Cleared,),
         summary="Take that limit away",
     ),
     Route(

@@ -67,6 +67,11 @@ class Done(Struct):
     ok: Ok
 
 
+class Cleared(Struct):
+    ok: Ok
+    cleared: bool
+
+
 class Pushed(Struct):
     ok: Ok
     id: JobId
@@ -221,6 +226,8 @@ class FlowSummary(Struct):
     completed: int
     failed: int
     dlq: int
+    delayed: int
+    cancelled: int
 
 
 class Flow(Struct):
@@ -228,6 +235,7 @@ class Flow(Struct):
     flow_id: str
     jobs: list[Job]
     summary: FlowSummary
+    progress: int
 
 
 class Change(Struct):
@@ -277,6 +285,7 @@ class Schedule(Struct):
     backfill_max: int
     overlap: str
     jitter_ms: int
+    finished: bool
     origin: str
     last_error: str | None
 
@@ -284,6 +293,10 @@ class Schedule(Struct):
 class OneSchedule(Struct):
     ok: Ok
     schedule: Schedule
+
+
+class ScheduleAndMoments(OneSchedule):
+    next_runs: list[Moment]
 
 
 class Schedules(Struct):

@@ -40,7 +40,7 @@ def _list(given: Given[NoQuery, None]) -> Plan[Any]:
 
 
 def _get(given: Given[NoQuery, None]) -> Plan[Any]:
-    return Plan(twins.GET_SCHEDULE(given.path[0]), answers.one_schedule, schedule=given.path[0])
+    return Plan(twins.GET_SCHEDULE(given.path[0]), answers.schedule_and_moments, schedule=given.path[0])
 
 
 def _runs(given: Given[bodies.RunsQuery, None]) -> Plan[Any]:
@@ -93,8 +93,8 @@ SCHEDULE_ROUTES: Final = (
         path="/schedules/{name}",
         role=Role.READ,
         handler=_get,
-        answer=(replies.OneSchedule,),
-        summary="A schedule",
+        answer=(replies.ScheduleAndMoments,),
+        summary="A schedule, and its next moments",
         is_safe=True,
         errors=_GONE,
     ),

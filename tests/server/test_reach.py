@@ -169,6 +169,7 @@ def requests(place: Place) -> dict[tuple[str, str], list[tuple[str, Any]]]:
         ("POST", "/flows/{flow_id}/retry"): [("/flows/theirs/retry", {})],
         ("DELETE", "/flows/{flow_id}"): [("/flows/theirs", None)],
         ("GET", "/workers"): [("/workers", None)],
+        ("GET", "/limits"): [("/limits", None)],
         ("POST", "/webhooks"): [("/webhooks", {"url": "https://example.com/", "queues": ["theirs"]})],
         ("GET", "/webhooks"): [("/webhooks", None)],
         ("GET", "/webhooks/{id}"): [("/webhooks/any", None)],
