@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from pyqueue.cli.storage import reports_errors, storage_option
-from pyqueue.core.config import MEMORY, is_postgres, sqlite_path
+from pyqueue.cli.storage import reports_errors, require_queue, storage_option
+from pyqueue.core.config import is_postgres, sqlite_path
 from pyqueue.core.errors import ConfigError
 
 
@@ -26,8 +24,6 @@ def backup(target: str, storage: str) -> None:
 
     if is_postgres(storage):
         raise ConfigError("storage is a PostgreSQL database; back it up with pg_dump.")
-    path = sqlite_path(storage)
-    if path == MEMORY or not os.path.exists(path):
-        raise ConfigError(f"there is no file {path!r}; expected a queue that was used before. Check --storage.")
-    size_bytes = back_up(path, target)
+    require_queue(storage)
+    size_bytes = back_up(sqlite_path(storage), target)
     click.echo(f"{target}: {size_bytes:,} bytes, checked", err=True)

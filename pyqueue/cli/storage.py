@@ -36,27 +36,33 @@ def json_option(command: F) -> F:
 
 def open_queue(storage: str, *, creates: bool = False, durability: str = "power") -> PyQueue:
     """The queue of a command. Only commands that store something create a file, or tables, that are not there."""
-    if is_postgres(storage):
-        if not creates:
-            _require_tables(storage)
-        return PyQueue(storage, durability=durability)
-    path = sqlite_path(storage)
-    if path == MEMORY:
-        raise ConfigError("storage ':memory:' would be gone with this command; expected the path of a file.")
-    if not os.path.exists(path):
-        if not creates:
-            raise ConfigError(f"there is no file {path!r}; expected a queue that was used before. Check --storage.")
-        click.echo(f"creating {path}", err=True)
+    if not creates:
+        require_queue(storage)
+    elif not is_postgres(storage) and not os.path.exists(_file(storage)):
+        click.echo(f"creating {_file(storage)}", err=True)
     return PyQueue(storage, durability=durability)
 
 
-def _require_tables(url: str) -> None:
-    store = store_of(url, durability="power", clock=SystemClock(), logs_events=True)
+def require_queue(storage: str) -> None:
+    """Raises ConfigError for a storage in which there is no queue yet; makes none."""
+    if not is_postgres(storage):
+        _file(storage)
+    store = store_of(storage, durability="power", clock=SystemClock(), logs_events=True)
     try:
         if not store.exists():
-            raise ConfigError(f"no pyqueue tables in {store.path}; run `pyqueue migrate` there, or check --storage.")
+            raise ConfigError(
+                f"there is no queue in {store.path}; expected one that was used before, "
+                "or made by `pyqueue migrate`. Check --storage."
+            )
     finally:
         store.close()
+
+
+def _file(storage: str) -> str:
+    path = sqlite_path(storage)
+    if path == MEMORY:
+        raise ConfigError("storage ':memory:' would be gone with this command; expected the path of a file.")
+    return path
 
 
 def reports_errors(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -77,7 +77,7 @@ def test_other_commands_do_not_make_a_file_by_a_typo(tmp_path: Path, command: li
     result = run(*command, storage=str(missing))
 
     assert result.exit_code == 2
-    assert "there is no file" in result.stderr
+    assert "there is no queue in" in result.stderr
     assert not missing.exists()
 
 

@@ -60,11 +60,17 @@ def run_script(path: object, sql: str) -> None:
             connection.execute(sql.encode())
 
 
-@pytest.mark.parametrize(
-    "command",
-    [["status"], ["jobs"], ["limits", "list"], ["schedules", "list"], ["workers"], ["pause", "q"], ["doctor"]],
-    ids=" ".join,
-)
+COMMANDS_THAT_LOOK = [
+    ["status"],
+    ["jobs"],
+    ["limits", "list"],
+    ["schedules", "list"],
+    ["workers"],
+    ["pause", "q"],
+]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS_THAT_LOOK, ["doctor"]], ids=" ".join)
 def test_commands_that_look_make_no_tables(command: list[str]) -> None:
     with servers.new_schema() as url:
         result = CliRunner().invoke(main, [*command, "--storage", url])
@@ -73,5 +79,20 @@ def test_commands_that_look_make_no_tables(command: list[str]) -> None:
             made = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchall()
 
     assert result.exit_code == 2
-    assert "no pyqueue tables" in result.stderr and "pyqueue migrate" in result.stderr
+    assert "there is no queue in" in result.stderr and f"schema={schema}" in result.stderr
     assert made == []
+
+
+@pytest.mark.parametrize("command", [*COMMANDS_THAT_LOOK, ["backup", "copy.db"]], ids=" ".join)
+def test_commands_that_look_leave_the_file_of_an_application_as_it_is(tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "app.db"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE orders (item TEXT)")
+    database.close()
+    before = file.read_bytes()
+
+    result = CliRunner().invoke(main, [*command, "--storage", str(file)])
+
+    assert result.exit_code == 2
+    assert "there is no queue in" in result.stderr and "pyqueue migrate" in result.stderr
+    assert file.read_bytes() == before

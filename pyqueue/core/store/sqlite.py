@@ -157,16 +157,22 @@ class SqliteStore:
         return self.read(query)
 
     def exists(self) -> bool:
-        """Whether there is a file; makes none."""
-        return self.is_memory or os.path.exists(self.path)
+        """Whether there are our tables in the file; makes neither."""
+        return self.is_memory or self._version() > 0
 
     def migration_sql(self) -> list[str]:
         """The statements that would take the file to the newest version; makes nothing."""
-        if self.is_memory or not self.exists():
-            return script.statements(0, on_postgres=False)
-        reader = self._connect()
+        return script.statements(0 if self.is_memory else self._version(), on_postgres=False)
+
+    def _version(self) -> int:
+        if not os.path.exists(self.path):
+            return 0
+        self._check_path()
+        reader = self._connect(reads_only=True)
         try:
-            return script.statements(migrations.version_of(reader), on_postgres=False)
+            return migrations.version_of(reader)
+        except DATABASE_ERRORS as error:
+            raise self._translated(error) from error
         finally:
             reader.close()
 

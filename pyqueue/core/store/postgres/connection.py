@@ -45,7 +45,8 @@ class Location(NamedTuple):
     def shown(self) -> str:
         """The address without its password, for messages."""
         parts = {key: value for key, value in conninfo_to_dict(self.conninfo).items() if key != "password"}
-        return make_conninfo("", **parts)
+        address = make_conninfo("", **parts)
+        return address if self.schema is None else f"{address} schema={self.schema}"
 
 
 class PostgresConnection:
