@@ -82,6 +82,20 @@ def test_a_second_ack_is_refused(queue: PyQueue) -> None:
         queue.ack(job)
 
 
+def test_ack_many_keeps_the_result_of_each_job_whatever_its_lease(queue: PyQueue) -> None:
+    results = [{"said": 'he said: "no"'}, ["\\", "{}", "\u2603 NULL"], None, "NULL", 7, {"a": {"b": [1.0, None]}}]
+    ids = queue.push_many("q", [{"name": "n"}] * len(results))
+    for job in queue.pull("q", count=2):
+        queue.release(job)
+    jobs = sorted(queue.pull("q", count=len(results)), key=lambda job: job.id)
+
+    outcomes = queue.ack_many(list(zip(jobs, results, strict=True)))
+
+    assert {job.lease for job in jobs} == {1, 2}
+    assert all(outcome.ok for outcome in outcomes)
+    assert [queue.get_job(job_id).result for job_id in ids] == results
+
+
 def test_ack_many_treats_each_item_by_itself(queue: PyQueue) -> None:
     queue.push_many("q", [{"name": "n"}] * 3)
     waiting = queue.push("later", "n")

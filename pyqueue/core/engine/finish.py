@@ -72,11 +72,12 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
             continue
         positions.append(key)
         rows.setdefault(key, (key, ref.lease, result))
-    in_order = sorted(rows.values()) if tx.on_postgres else list(rows.values())  # There they are locked in this order.
-    completed = finish.complete_plain(tx, in_order) if rows else {}
-    rest = [] if len(completed) == len(rows) else [row for row in in_order if row[0] not in completed]
-    rich = finish.complete(tx, rest) if rest else {}
-    completed |= {key: done.queue for key, done in rich.items()}
+    wanted = list(rows.values())
+    completed = finish.complete_plain(tx, wanted) if wanted and not tx.on_postgres else {}
+    rest = [] if len(completed) == len(rows) else [row for row in wanted if row[0] not in completed]
+    done = finish.complete(tx, rest) if rest else {}
+    completed |= {key: each.queue for key, each in done.items()}
+    rich = {key: each for key, each in done.items() if each.on_finish or each.slot is not None}
     _note_completed(tx, completed)
     if rich:
         _follow(tx, rich)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pyqueue.core.store.rows import by_keys, flat, padded_chunks, with_marks, with_rows
+from pyqueue.core.store.rows import array_of, by_keys, flat, padded_chunks, with_marks, with_rows
 from pyqueue.core.store.transaction import Transaction
 
 # active → completed, where the job is still active, the lease is still ours, and nothing else follows. Jobs
@@ -19,7 +19,6 @@ from pyqueue.core.store.transaction import Transaction
 _PLAIN_RUNS: Final = """
     SELECT id, queue, lease_token FROM pyqueue_job
     WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id {keys}
-    /*pg FOR UPDATE*/
 """
 _COMPLETE_PLAIN: Final = """
     UPDATE pyqueue_job SET state = 4, completed_at = ?, updated_at = ?, lease_until = NULL
@@ -27,20 +26,38 @@ _COMPLETE_PLAIN: Final = """
 """
 _COMPLETE_PLAIN_WITH_RESULT: Final = """
     UPDATE pyqueue_job
-    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3/*pg ::json*/, lease_until = NULL
+    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3, lease_until = NULL
     FROM (VALUES {rows}) AS lease
     WHERE pyqueue_job.id = lease.column1 AND state = 3 AND on_finish = 0 AND slot IS NULL
-      AND lease_token = coalesce(CAST(lease.column2 AS BIGINT), lease_token)
+      AND lease_token = coalesce(lease.column2, lease_token)
     RETURNING id, queue
 """
 
 # The same for jobs from which something follows.
 _COMPLETE: Final = """
     UPDATE pyqueue_job
-    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3/*pg ::json*/, lease_until = NULL
+    SET state = 4, completed_at = ?, updated_at = ?, result = lease.column3, lease_until = NULL
     FROM (VALUES {rows}) AS lease
     WHERE pyqueue_job.id = lease.column1 AND state = 3
-      AND lease_token = coalesce(CAST(lease.column2 AS BIGINT), lease_token)
+      AND lease_token = coalesce(lease.column2, lease_token)
+    RETURNING id, queue, on_finish, slot
+"""
+
+# For PostgreSQL, whatever follows, in one round trip: where all have the same lease and result, as most batches have,
+# and where they differ. The keys stand in an array, and the state in a sum, so that jobs are found by their keys in
+# every plan: the index of leases holds all that were active since the table was vacuumed.
+_COMPLETE_ALIKE: Final = """
+    UPDATE pyqueue_job
+    SET state = 4, completed_at = ?, updated_at = ?, result = CAST(? AS json), lease_until = NULL
+    WHERE id = ANY (CAST(? AS bigint[])) AND state + 0 = 3 AND lease_token = coalesce(?, lease_token)
+    RETURNING id, queue, on_finish, slot
+"""
+_COMPLETE_EACH: Final = """
+    UPDATE pyqueue_job
+    SET state = 4, completed_at = ?, updated_at = ?, result = lease.result, lease_until = NULL
+    FROM unnest(CAST(? AS bigint[]), CAST(? AS bigint[]), CAST(? AS json[])) AS lease (key, token, result)
+    WHERE id = ANY (CAST(? AS bigint[])) AND id = lease.key AND state + 0 = 3
+      AND lease_token = coalesce(lease.token, lease_token)
     RETURNING id, queue, on_finish, slot
 """
 
@@ -120,11 +137,10 @@ class Completed(NamedTuple):
 def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | None]]) -> dict[int, str]:
     """Completes jobs from rows of (key, lease or None, result); gives the queue of each that was completed.
 
-    Left out are jobs that are not active, whose lease is another's, or that need `complete`.
+    Left out are jobs that are not active, whose lease is another's, or that need `complete`. On SQLite only.
     """
     completed: dict[int, str] = {}
-    # On PostgreSQL what was read need not hold: there one statement looks and completes.
-    leases = {} if tx.on_postgres else {key: lease for key, lease, result in rows if result is None}
+    leases = {key: lease for key, lease, result in rows if result is None}
     if leases:
         completed = _complete_without_result(tx, leases)
     for chunk in padded_chunks(rows if not leases else [row for row in rows if row[0] not in leases]):
@@ -134,7 +150,7 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
 
 
 def _complete_without_result(tx: Transaction, leases: Mapping[int, int | None]) -> dict[int, str]:
-    """`complete_plain` for keys with their leases, on SQLite."""
+    """`complete_plain` for keys with their leases."""
     completed: dict[int, str] = {}
     for sql, keys in by_keys(_PLAIN_RUNS, list(leases)):
         for key, queue, token in tx.rows(sql, keys):
@@ -149,11 +165,22 @@ def _complete_without_result(tx: Transaction, leases: Mapping[int, int | None]) 
 
 def complete(tx: Transaction, rows: Sequence[tuple[int, int | None, str | None]]) -> dict[int, Completed]:
     """Completes jobs whatever follows from it; gives what may follow for each that was."""
+    if tx.on_postgres:
+        return {key: Completed(queue, on_finish, slot) for key, queue, on_finish, slot in _complete_arrays(tx, rows)}
     completed: dict[int, Completed] = {}
     for chunk in padded_chunks(rows):
         sql = with_rows(_COMPLETE, 3, len(chunk))
         completed |= {row[0]: Completed(*row[1:]) for row in tx.rows(sql, [tx.now_us, tx.now_us, *flat(chunk)])}
     return completed
+
+
+def _complete_arrays(tx: Transaction, rows: Sequence[tuple[int, int | None, str | None]]) -> list[Any]:
+    keys, leases, results = zip(*rows, strict=True)
+    key_array = array_of(keys)
+    if len(set(leases)) == 1 and len(set(results)) == 1:
+        return tx.rows(_COMPLETE_ALIKE, (tx.now_us, tx.now_us, results[0], key_array, leases[0]))
+    arrays = (key_array, array_of(leases), array_of(results), key_array)
+    return tx.rows(_COMPLETE_EACH, (tx.now_us, tx.now_us, *arrays))
 
 
 def run_of(tx: Transaction, key: int) -> Run | None:

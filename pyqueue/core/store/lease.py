@@ -16,7 +16,7 @@ _EXTEND: Final = """
                            ELSE /*lite*/min/*pg least*/(?, started_at + timeout_ms * 1000) END,
         heartbeat_at = ?, updated_at = ?
     FROM (VALUES {rows}) AS lease
-    WHERE pyqueue_job.id = lease.column1 AND state = 3
+    WHERE pyqueue_job.id = lease.column1 AND state/*pg + 0*/ = 3
       AND lease_token = coalesce(CAST(lease.column2 AS BIGINT), lease_token)
     RETURNING id, lease_until, cancel_requested_at, lease_token
 """

@@ -78,6 +78,18 @@ def with_rows(sql: str, width: int, count: int) -> str:
     return sql.format(rows=", ".join([row] * count))
 
 
+def array_of(values: Iterable[int | str | None]) -> str:
+    """An array for PostgreSQL: one parameter for any number of values."""
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _element(value: int | str | None) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return "NULL" if value is None else str(value)
+
+
 def run_rows(tx: Transaction, sql: str, width: int, rows: Sequence[Sequence[Any]]) -> Cursor | None:
     """Runs `sql` for all rows in as few statements; gives the cursor of the last, None without rows."""
     if len(rows) == 1:  # The lone push: half of what the general way takes.

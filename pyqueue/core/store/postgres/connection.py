@@ -15,10 +15,15 @@ from pyqueue.core.store.postgres.statements import Answer, Statements
 
 # A statement of ours takes milliseconds. What takes much longer waits for somebody's forgotten transaction,
 # and a transaction of ours that idles belongs to a process that is suspended or cut off.
+# Each of our statements has its index. A plan made while the table was small or unknown reads all of it instead, and
+# is kept while the table grows; in the order of the index it also locks in the order of keys. To compile pays never.
 _SETTINGS: Final = {
     "statement_timeout": "60s",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "60s",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
 }
 # A connection to a machine that is gone is noticed within half a minute, not after the two hours of TCP.
 _DEFAULTS: Final = {
