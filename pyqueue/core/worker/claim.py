@@ -17,7 +17,7 @@ from pyqueue.core.worker.turns import Turns
 
 log = logging.getLogger(__name__)
 
-_PREFETCH_MAX: Final = 200
+_PREFETCH_MAX: Final = 400
 _UNCOMMITTED_MAX: Final = 1_000
 _LOOK_SECONDS: Final = 0.05
 # A runner needs a moment to begin what it is given.

@@ -17,7 +17,7 @@ from pyqueue.core.worker.outcome import Crashed, Done, Failed, Outcome, Snoozed,
 
 log = logging.getLogger(__name__)
 
-_BATCH_MAX: Final = 200
+_BATCH_MAX: Final = 400
 # While the database is away, an outcome is tried again after these waits; the last one repeats.
 _RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 # A job that has killed so many processes is not given to another, however many attempts it has left.

@@ -25,7 +25,8 @@ class ThreadRunner:
         self._handler, self._begin, self._end = handler, begin, end
         self._concurrency = concurrency
         self._places: list[_Place] = []
-        self._mutex = threading.Lock()
+        # Deque, list and flag are used without a lock, each by calls that are atomic: with every job it would be
+        # taken twice. Who becomes idle looks again afterwards, and who adds a job looks for the idle afterwards.
         self._jobs: deque[Job] = deque()
         # The last is woken first: most likely it is still warm. A SimpleQueue would wake another with every job.
         self._idle: list[_Place] = []
@@ -36,8 +37,7 @@ class ThreadRunner:
         self._places = [_Place(self._work) for _ in range(self._concurrency)]
 
     def submit(self, jobs: list[Job]) -> None:
-        with self._mutex:
-            self._jobs.extend(jobs)
+        self._jobs.extend(jobs)
         self._wake_one()
 
     def cancel(self, job: Job) -> None:
@@ -57,8 +57,7 @@ class ThreadRunner:
                 return
 
     def stop(self, *, is_at_once: bool) -> None:
-        with self._mutex:
-            self._is_over = True
+        self._is_over = True
         self._wake_one()
         if not is_at_once:
             for place in self._places:
@@ -76,21 +75,27 @@ class ThreadRunner:
     def _next_job(self, place: _Place) -> Job | None:
         """Waits for it; None at the end. Passes on that there are more: woken all at once, threads get in their way."""
         while True:
-            with self._mutex:
-                job = self._jobs.popleft() if self._jobs else None
-                has_to_wait = job is None and not self._is_over
-                if has_to_wait:
-                    self._idle.append(place)
-            if not has_to_wait:
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                if self._is_over:
+                    self._wake_one()
+                    return None
+                self._idle.append(place)
                 self._wake_one()
+                place.turn.acquire()
+            else:
+                if self._idle:
+                    self._wake_one()
                 return job
-            place.turn.acquire()
 
     def _wake_one(self) -> None:
         """Wakes a thread, if there is something for it."""
-        with self._mutex:
-            place = self._idle.pop() if self._idle and (self._jobs or self._is_over) else None
-        if place is not None:
+        if self._jobs or self._is_over:
+            try:
+                place = self._idle.pop()
+            except IndexError:
+                return
             place.turn.release()
 
 
