@@ -11,7 +11,7 @@ import pytest
 
 from pyqueue import Discard, DrainReport, Job, JobState, PyQueue, Snooze, current_job
 from pyqueue.core import limits
-from pyqueue.core.errors import ConfigError, StateError
+from pyqueue.core.errors import ConfigError, StateError, ValidationError
 from pyqueue.testing import FakeClock
 
 mark: ContextVar[str] = ContextVar("mark", default="")
@@ -124,7 +124,11 @@ def test_a_result_that_cannot_be_stored_is_a_failed_attempt(queue: PyQueue) -> N
     job_id = queue.push("q", "work", max_attempts=1)
 
     assert queue.drain(handler=lambda job: object()) == DrainReport(failed=1)
-    assert "cannot be stored as JSON" in str(queue.get_job(job_id).last_error)
+    assert str(queue.get_job(job_id).last_error).startswith("result"), "as a worker tells it, without a traceback"
+
+    queue.push("q", "work", max_attempts=1)
+    with pytest.raises(ValidationError, match="cannot be stored as JSON"):
+        queue.drain(handler=lambda job: object(), raises=True)
 
 
 def test_a_drain_without_an_end_is_ended(queue: PyQueue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 from pyqueue.core import limits
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.errors import ConfigError, StateError, ValidationError
-from pyqueue.core.job import FailResult, Job
-from pyqueue.core.verdicts import Discard, Snooze, Verdict
+from pyqueue.core.job import Job
+from pyqueue.core.worker.finish import Finisher
+from pyqueue.core.worker.outcome import Done, Failed, Said, Snoozed, end_by, end_with
 from pyqueue.core.worker.run import SplitHandler
 
 # Nobody sends heartbeats meanwhile.
@@ -29,25 +30,10 @@ class MovableClock(Protocol):
     def advance_to(self, moment: datetime) -> None: ...
 
 
-class DrainedQueue(Protocol):
+class DrainedQueue(Finisher, Protocol):
     """The calls of a queue that a drain needs."""
 
     def pull(self, queue: Sequence[str], *, lease_ms: int, worker_id: str) -> list[Job]: ...
-
-    def ack(self, job: Job, result: Any, /) -> None: ...
-
-    def fail(
-        self,
-        job: Job,
-        error: str | BaseException,
-        /,
-        *,
-        retry: bool = True,
-        delay_ms: int | None = None,
-        discard: bool = False,
-    ) -> FailResult: ...
-
-    def release(self, job: Job, /, *, delay_ms: int = 0) -> None: ...
 
 
 class OneForAll:
@@ -103,9 +89,9 @@ class Drain:
                 try:
                     result = self._result_of(job, runner)
                 except (Exception, SystemExit) as error:  # As in a worker. Ctrl-C ends the drain.
-                    self._end(job, None, error)
+                    self._end(job, end_by(error), error)
                 else:
-                    self._end(job, result, None)
+                    self._end(job, end_with(result))
         finally:
             runner.close()
         return self._report
@@ -119,9 +105,9 @@ class Drain:
                 else:
                     result = await asyncio.to_thread(self._handler.run, job)
             except (Exception, SystemExit) as error:
-                self._end(job, None, error)
+                self._end(job, end_by(error), error)
             else:
-                self._end(job, result, None)
+                self._end(job, end_with(result))
         return self._report
 
     def _result_of(self, job: Job, runner: asyncio.Runner) -> Any:
@@ -155,28 +141,21 @@ class Drain:
         self._clock.advance_to(to_datetime(due_us))
         return True
 
-    def _end(self, job: Job, result: Any, error: BaseException | None) -> None:
-        if error is None:
-            try:
-                self._queue.ack(job, result)
-            except ValidationError as unstorable:
-                error = unstorable
-            else:
+    def _end(self, job: Job, end: Said, error: BaseException | None = None) -> None:
+        match end:
+            case Done(result_json):
+                [refused] = self._queue.complete([(job, result_json)])
+                if refused is not None:
+                    raise refused
                 self._count(completed=1)
-        if isinstance(error, Snooze):
-            self._queue.release(job, delay_ms=error.delay_ms)
-            self._count(released=1)
-        elif error is not None:
-            self._fail(job, error)
-            self._count(failed=1)
-            if self._raises and not isinstance(error, Discard):
-                raise error
-
-    def _fail(self, job: Job, error: BaseException) -> None:
-        if isinstance(error, Verdict):
-            self._queue.fail(job, error.told(), **error.fail_options())
-        else:
-            self._queue.fail(job, error)
+            case Snoozed(delay_ms):
+                self._queue.release(job, delay_ms=delay_ms)
+                self._count(released=1)
+            case Failed(text, retry, delay_ms, discard):
+                self._queue.fail(job, text, retry=retry, delay_ms=delay_ms, discard=discard)
+                self._count(failed=1)
+                if self._raises and not discard:
+                    raise error or ValidationError(text)  # Without an error it was the result that failed.
 
     def _count(self, *, completed: int = 0, failed: int = 0, released: int = 0) -> None:
         before = self._report
