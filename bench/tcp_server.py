@@ -14,12 +14,12 @@ from typing import Any, cast
 from pyqueue import PyQueue
 from pyqueue.core import ids
 from pyqueue.core.engine.finish import Ack
-from pyqueue.core.engine.pull import Pull
+from pyqueue.core.engine.pull import PullToPassOn
 from pyqueue.core.engine.push import Push
 from pyqueue.core.engine.push_each import PushEach
-from pyqueue.core.job import Job
+from pyqueue.core.engine.taken import Taken
 from pyqueue.core.options import NewJob
-from pyqueue.core.states import ACTIVE
+from pyqueue.core.store.claim import ReadyRow
 from pyqueue.server.serve import loop_factory
 from pyqueue.server.tcp import TcpServer
 
@@ -53,9 +53,9 @@ class Nothing:
             self._key = keys.stop
             self._waiting.extend(zip(keys, operation.jobs, strict=True))
             return keys
-        if isinstance(operation, Pull):
-            count = min(operation.count, len(self._waiting))
-            return [_job(*self._waiting.popleft(), operation.queues[0]) for _ in range(count)]
+        if isinstance(operation, PullToPassOn):
+            rows = [_row(*self._waiting.popleft()) for _ in range(min(operation.count, len(self._waiting)))]
+            return Taken(_SALT, operation.queues[0], rows, {}, _NOW_US, _NOW_US + 30_000_000, None)
         assert isinstance(operation, Ack)
         return [ref.key(cast("Any", self)) and None for ref, _ in operation.items]
 
@@ -63,12 +63,8 @@ class Nothing:
         return ids.to_key(job_id, _SALT)
 
 
-def _job(key: int, job: NewJob, queue: str) -> Job:
-    nothing = (None,) * 8
-    return Job(
-        _SALT, key, queue, job.name, ACTIVE, 0, job.data_json, 0, 3, 2, 1_000, None, None, None, *nothing,
-        1, _NOW_US, None, None, _NOW_US, None, None, _NOW_US, None, None, None,
-    )  # fmt: skip
+def _row(key: int, job: NewJob) -> ReadyRow:
+    return key, job.name, 0, job.data_json, 0, 3, 2, 1_000, 0, 0, 0
 
 
 async def serve(queue: PyQueue) -> None:

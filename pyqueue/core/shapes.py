@@ -53,6 +53,31 @@ def job_texts(jobs: Sequence[Job]) -> list[str]:
     return list(map(_job_text, jobs, ids.to_texts([job.key for job in jobs], jobs[0].salt))) if jobs else []
 
 
+def fresh_job_texts(
+    rows: Sequence[tuple[Any, ...]], salt: int, queue: str, *, started_us: int, lease_us: int, worker_id: str | None
+) -> list[str]:
+    """`job_texts` of active jobs in their first run that use no option but of retries and priority.
+
+    A row is (key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, …). What comes behind the
+    data is the same text in nearly all jobs of a pull.
+    """
+    texts = []
+    last, rest = None, ""
+    updated = moment_us_text(started_us)
+    for job_id, row in zip(ids.to_texts([row[0] for row in rows], salt), rows, strict=True):
+        key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, _, _, _ = row
+        alike = key >> ids.SEQUENCE_BITS, priority, attempt, max_attempts, backoff, backoff_delay_ms
+        if alike != last:
+            last = alike
+            run = _run_text(
+                ACTIVE, priority, started_us, max_attempts, attempt, backoff, backoff_delay_ms, worker_id, 1, lease_us
+            )
+            created = moment_us_text(ids.created_us(key))
+            rest = f'"created_at":"{created}","updated_at":"{updated}",{run}{_NOTHING_SPECIAL}'
+        texts.append(f'{{"id":"{job_id}","name":"{name}","queue":"{queue}","data":{data},{rest}')
+    return texts
+
+
 def _job_text(job: Job, job_id: str) -> str:
     """A job as a JSON object, written by a template; `data`, `result`, `metadata` and `tags` are the text as stored.
 

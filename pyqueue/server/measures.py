@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pyqueue.core.engine.finish import Ack
 from pyqueue.core.engine.looking import Checked
-from pyqueue.core.engine.pull import Pull
+from pyqueue.core.engine.pull import PullToPassOn
 from pyqueue.core.engine.push import Push
 from pyqueue.core.engine.push_each import PushEach
 from pyqueue.core.errors import RateLimited
@@ -31,7 +31,7 @@ _CALLS: Final[dict[Callable[..., Any], str]] = {
     PyQueue.ack: "ack",
     PyQueue.ack_many: "ack",
 }
-_OPERATIONS: Final[dict[type, str]] = {Push: "push", PushEach: "push", Pull: "pull", Ack: "ack"}
+_OPERATIONS: Final[dict[type, str]] = {Push: "push", PushEach: "push", PullToPassOn: "pull", Ack: "ack"}
 
 
 class Histogram:

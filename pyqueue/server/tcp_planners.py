@@ -12,9 +12,10 @@ from pyqueue.core.engine.finish import Ack, Fail, FailMany, Ref, Release
 from pyqueue.core.engine.intervene import Cancel
 from pyqueue.core.engine.lease import Heartbeat, Progress
 from pyqueue.core.engine.looking import Checked, Places
-from pyqueue.core.engine.pull import Pull
+from pyqueue.core.engine.pull import PullToPassOn
 from pyqueue.core.engine.push import Push
 from pyqueue.core.engine.queues import Pause, Resume
+from pyqueue.core.engine.taken import Taken
 from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.job import Job
 from pyqueue.core.options import NewJob, new_job
@@ -84,21 +85,21 @@ def push_batch_of(command: commands.PlainPushBatch | commands.PushBatch, depth_m
     return Push(validate.queue_name(command.queue), jobs, depth_max)
 
 
-def pull_of(plan: Plan, command: commands.Pull) -> Pull:
+def pull_of(plan: Plan, command: commands.Pull) -> PullToPassOn:
     """The operation of a pull; `fields` that no job has are refused before a job is taken."""
     replies.require_fields(command.fields)
     if command.worker_id is not None:
         validate.text(command.worker_id, "worker_id", limits.LABEL_BYTES_MAX)
     count = 1 if command.count is None else min(command.count, limits.PULL_COUNT_MAX)
     # The name is not checked: no job can be in a queue of a wrong name, and the wire format asks for none.
-    return Pull((command.queue,), count, command.lease_ms or plan.queue.lease_ms, command.worker_id)
+    return PullToPassOn((command.queue,), count, command.lease_ms or plan.queue.lease_ms, command.worker_id)
 
 
 def _pull(plan: Plan, command: commands.Pull) -> None:
     as_list = command.count not in (None, 1)
 
-    def line(jobs: Sequence[Job]) -> bytes:
-        return replies.pulled(jobs, as_list=as_list, fields=command.fields)
+    def line(taken: Taken | Sequence[Job]) -> bytes:
+        return replies.pulled(taken, as_list=as_list, fields=command.fields)
 
     plan.do(pull_of(plan, command), line)
 

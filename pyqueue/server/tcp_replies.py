@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from pyqueue.core import validate
+from pyqueue.core.engine.taken import Taken
 from pyqueue.core.errors import JobNotFound, PyQueueError, StorageError
 from pyqueue.core.job import FailResult, HeartbeatResult, Job, QueueCounts
 from pyqueue.core.shapes import counts_object, job_object, job_texts, moment_text
@@ -64,9 +65,12 @@ def pushed_one(job_id: str) -> bytes:
     return b'{"ok":true,"id":"%b"}' % job_id.encode()
 
 
-def pulled(jobs: Sequence[Job], *, as_list: bool, fields: Sequence[str] | None) -> bytes:
+def pulled(taken: Taken | Sequence[Job], *, as_list: bool, fields: Sequence[str] | None) -> bytes:
     """`job` when one was asked for, `jobs` when more; with `fields` only these keys of each."""
-    texts = job_texts(jobs) if fields is None else [_chosen(job, fields) for job in jobs]
+    if isinstance(taken, Taken):
+        texts = taken.texts() if fields is None else [_chosen(job, fields) for job in taken.jobs()]
+    else:
+        texts = job_texts(taken) if fields is None else [_chosen(job, fields) for job in taken]
     if as_list:
         return f'{{"ok":true,"jobs":[{",".join(texts)}]}}'.encode()
     return f'{{"ok":true,"job":{texts[0] if texts else "null"}}}'.encode()

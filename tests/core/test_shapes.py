@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,10 @@ import msgspec
 import pytest
 
 from pyqueue import Job, JobState, PyQueue
+from pyqueue.core.engine.pull import PullToPassOn
+from pyqueue.core.engine.taken import Taken
 from pyqueue.core.errors import ValidationError
-from pyqueue.core.shapes import job_json, job_object
+from pyqueue.core.shapes import job_json, job_object, job_texts
 from pyqueue.testing import FakeClock
 
 # Of the wire format's table, in its order.
@@ -126,3 +129,37 @@ def test_results_and_metadata_may_be_json_text_too(queue: PyQueue) -> None:
     done: Job = queue.get_job(job_id)
 
     assert (done.metadata, done.result, done.state) == ({"m": 1}, [1, 2], JobState.COMPLETED)
+
+
+def test_what_a_server_passes_on_is_written_as_every_job(queue: PyQueue) -> None:
+    queue.push("q", "n", {"a": 1})
+    queue.push_many("q", [{"name": "m", "priority": 5}, {"name": "o", "priority": 5}])
+
+    taken = queue._runtime.write(PullToPassOn(("q",), 10, 30_000, 'a "worker"'))
+
+    assert isinstance(taken, Taken)
+    assert [job.name for job in taken.jobs()] == ["m", "o", "n"]
+    assert taken.texts() == [job_json(queue.get_job(job.id)).decode() for job in taken.jobs()]
+
+
+@pytest.mark.parametrize("option", sorted(EVERYTHING.keys() - {"priority"}))
+def test_a_server_is_given_whole_jobs_where_one_uses_an_option(queue: PyQueue, option: str) -> None:
+    queue.push("q", "n")
+    job_id = queue.push("q", "n", **{option: EVERYTHING[option]})
+
+    taken = queue._runtime.write(PullToPassOn(("q",), 10, 30_000, None))
+
+    pulled = {job.id: job for job in (taken.jobs() if isinstance(taken, Taken) else taken)}
+    texts = taken.texts() if isinstance(taken, Taken) else job_texts(taken)
+    assert json.loads(texts[[*pulled].index(job_id)]) == job_object(queue.get_job(job_id))
+
+
+def test_a_server_is_given_whole_jobs_where_one_was_run_before(queue: PyQueue) -> None:
+    job_id = queue.push("q", "n")
+    [job] = queue.pull("q")
+    queue.progress(job, 10, "half way")
+    queue.release(job)
+
+    [again] = queue._runtime.write(PullToPassOn(("q",), 10, 30_000, None))
+
+    assert again.id == job_id and [entry.message for entry in again.logs] == ["half way"]

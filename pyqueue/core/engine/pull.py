@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from collections.abc import Sequence
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -10,6 +11,7 @@ from pyqueue.core import limits
 from pyqueue.core.engine import sweep
 from pyqueue.core.engine.allowance import Budgets, allowed
 from pyqueue.core.engine.finish import Ref, Release
+from pyqueue.core.engine.taken import Taken
 from pyqueue.core.job import Job
 from pyqueue.core.states import ACTIVE, WAITING
 from pyqueue.core.store import claim, jobs
@@ -19,38 +21,62 @@ from pyqueue.core.store.limits import HAS_BREAKER, HOLDS_PULLS, SLOT, SLOT_OF_BR
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
 
-_NOTHING_RARE: Final = (None,) * len(claim.RARE_COLUMNS)
 
-
-class Pull(Struct, frozen=True):
-    """Takes up to `count` jobs from `queues`, all it can from the first before it looks at the next.
-
-    A power failure may undo a claim: the job then waits again, as after a release.
-    """
+class _Pulling(Struct, frozen=True):
+    """Up to `count` jobs from `queues`, all it can from the first before it looks at the next."""
 
     queues: tuple[str, ...]
     count: int
     lease_ms: int
     worker_id: str | None
 
+    # A power failure may undo a claim: the job then waits again, as after a release.
     durable: ClassVar[bool] = False
 
-    def run(self, tx: Transaction) -> list[Job]:
+    def take(self, tx: Transaction) -> list[Taken]:
+        """What it gets from each queue that gives anything."""
         sweep.due(tx, limits.SWEEP_CHUNK, self.queues[0])
-        taken: list[Job] = []
+        taken: list[Taken] = []
+        wanted = self.count
         for queue in self.queues:
             flags = tx.queue(queue)
-            if len(taken) < self.count and not flags.pulls_paused:
+            if wanted and not flags.pulls_paused:
                 take = _take_allowed if flags.limits & HOLDS_PULLS else _take
-                taken += take(tx, queue, self.count - len(taken), self.lease_ms, self.worker_id)
-        return jobs.with_details(tx, taken)
+                of_queue = take(tx, queue, wanted, self.lease_ms, self.worker_id)
+                if of_queue.rows:
+                    taken.append(of_queue)
+                    wanted -= len(of_queue.rows)
+        return taken
+
+
+class Pull(_Pulling, frozen=True):
+    """Takes jobs to run."""
+
+    def run(self, tx: Transaction) -> list[Job]:
+        return _jobs(tx, self.take(tx))
 
     def undo(self, taken: list[Job]) -> list[Release]:
         """Gives the jobs back when whoever asked for them is gone."""
         return [Release(Ref(job.key, job.lease)) for job in taken]
 
 
-def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:
+class PullToPassOn(_Pulling, frozen=True):
+    """`Pull` for a server, which hands the jobs on as JSON: where their rows say all, no Job is made of them."""
+
+    def run(self, tx: Transaction) -> Taken | list[Job]:
+        taken = self.take(tx)
+        return taken[0] if len(taken) == 1 and taken[0].is_fresh else _jobs(tx, taken)
+
+    def undo(self, taken: Taken | list[Job]) -> list[Release]:
+        """As `Pull` does."""
+        return [Release(Ref(job.key, job.lease)) for job in (taken.jobs() if isinstance(taken, Taken) else taken)]
+
+
+def _jobs(tx: Transaction, taken: Sequence[Taken]) -> list[Job]:
+    return jobs.with_details(tx, [job for of_queue in taken for job in of_queue.jobs()])
+
+
+def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> Taken:
     until_us = tx.now_us + lease_ms * 1_000
     if tx.on_postgres:
         rows = claim.take(tx, queue, count, worker_id=worker_id, until_us=until_us)
@@ -60,7 +86,7 @@ def _take(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str
     return _handed_out(tx, queue, rows, until_us, worker_id)
 
 
-def _take_allowed(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> list[Job]:
+def _take_allowed(tx: Transaction, queue: str, count: int, lease_ms: int, worker_id: str | None) -> Taken:
     """`_take` under the limits of the queue: each job takes a slot, and a token where there is a rate."""
     budgets = Budgets(tx, limits_store.hold(tx, queue), queue)
     rows, limit_keys = allowed(tx, queue, count, budgets)
@@ -72,41 +98,16 @@ def _take_allowed(tx: Transaction, queue: str, count: int, lease_ms: int, worker
     return _handed_out(tx, queue, rows, until_us, worker_id)
 
 
-def _handed_out(tx: Transaction, queue: str, rows: list[ReadyRow], until_us: int, worker_id: str | None) -> list[Job]:
-    """The jobs of rows that were claimed."""
+def _handed_out(tx: Transaction, queue: str, rows: list[ReadyRow], until_us: int, worker_id: str | None) -> Taken:
+    """What was claimed, and all that is to be noted of it."""
     if not rows:
-        return []
+        return Taken(tx.salt, queue, rows, {}, tx.now_us, until_us, worker_id)
     keys = [row[0] for row in rows]
     rich = [row[0] for row in rows if row[-1]]
-    rare = claim.rare_columns(tx, rich) if rich else {}
-    reached = max(row[-2] for row in rows)
+    taken = Taken(tx.salt, queue, rows, claim.rare_columns(tx, rich) if rich else {}, tx.now_us, until_us, worker_id)
+    reached = max([row[-2] for row in rows])
     if reached > tx.queue(queue).round:
         claim.advance_round(tx, queue, reached)
     tx.announce(Change(Event.PULL, queue, keys, WAITING, ACTIVE, worker_id=worker_id))
-    taken = _jobs(tx, queue, rows, rare, until_us, worker_id)
-    tx.due(until_us if not rich else min(job.lease_us or until_us for job in taken))
-    return taken
-
-
-def _jobs(
-    tx: Transaction,
-    queue: str,
-    rows: list[ReadyRow],
-    rare: dict[int, tuple[Any, ...]],
-    until_us: int,
-    worker_id: str | None,
-) -> list[Job]:
-    """The jobs as the claim has left them, without reading them again."""
-    salt, now_us = tx.salt, tx.now_us
-    taken = []
-    for key, name, priority, data, attempt, max_attempts, backoff, backoff_delay_ms, token, _rank, _is_rich in rows:
-        (timeout_ms, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras, blocked_by,
-         progress, last_error, limit_key) = rare.get(key, _NOTHING_RARE)  # fmt: skip
-        lease_us = until_us if timeout_ms is None else min(until_us, now_us + timeout_ms * 1_000)
-        taken.append(Job(
-            salt, key, queue, name, ACTIVE, priority, data, attempt, max_attempts, backoff, backoff_delay_ms,
-            timeout_ms, None, expires_us, unique_key, group_id, flow_id, custom_id, tags, metadata, extras,
-            blocked_by, token + 1, lease_us, worker_id, None, now_us, None, None, now_us, progress, None, last_error,
-            limit_key,
-        ))  # fmt: skip
+    tx.due(taken.due_us)
     return taken
