@@ -41,8 +41,8 @@ class Nothing:
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         return ids.to_texts(keys, _SALT)
 
-    def keys_or_ids(self, job_ids: Sequence[str]) -> Sequence[int | str]:
-        return [ids.to_key(job_id, _SALT) for job_id in job_ids]
+    def keys_or_ids(self, job_ids: Sequence[str]) -> list[int]:
+        return ids.to_keys(job_ids, _SALT)
 
     def submit_all(self, operations: Sequence[Any], deliver: Callable[[list[Any]], None]) -> None:
         deliver([self._outcome(operation) for operation in operations])

@@ -99,6 +99,19 @@ def to_key(text: str, salt: int) -> int:
     return _key_of_any(text, salt)
 
 
+def to_keys(texts: Iterable[str], salt: int) -> list[int]:
+    """`to_key` of many ids; neighbours share most of the work."""
+    low_bits = _low_bits(salt)
+    keys, head, high = [], "", None
+    for text in texts:
+        if text[:18] != head:
+            head = text[:18]
+            high = _high_bits(head)
+        low = low_bits.get(text[18:])
+        keys.append(_key_of_any(text, salt) if low is None or high is None else high | low)
+    return keys
+
+
 @lru_cache(maxsize=16)
 def _low_bits(salt: int) -> dict[str, int]:
     """`_tails` the other way round."""

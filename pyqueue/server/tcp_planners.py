@@ -51,6 +51,13 @@ def _plain_job(job: commands.PlainPush | commands.PlainJob) -> NewJob:
     return NewJob(validate.job_name(job.name), validate.json_text(job.data, _DATA, limits.DATA_BYTES_MAX))
 
 
+def _plain_jobs(jobs: Sequence[commands.PlainJob]) -> tuple[NewJob, ...]:
+    for name in dict.fromkeys([job.name for job in jobs]):
+        validate.job_name(name)
+    texts = validate.json_texts([job.data for job in jobs], _DATA, limits.DATA_BYTES_MAX)
+    return tuple([NewJob(job.name, text) for job, text in zip(jobs, texts, strict=True)])
+
+
 def _push(plan: Plan, command: commands.Push) -> None:
     push = push_of(command, plan.queue.max_flow_depth)
     if push.jobs[0].settings is None:
@@ -79,7 +86,7 @@ def _push_batch(plan: Plan, command: commands.PlainPushBatch | commands.PushBatc
 def push_batch_of(command: commands.PlainPushBatch | commands.PushBatch, depth_max: int | None) -> Push:
     """The operation of a batch of pushes."""
     if isinstance(command, commands.PlainPushBatch):
-        jobs = tuple(map(_plain_job, command.jobs))
+        jobs = _plain_jobs(command.jobs)
     else:
         jobs = tuple(new_job(job.name, job.data, job.merged()) for job in command.jobs)
     return Push(validate.queue_name(command.queue), jobs, depth_max)

@@ -213,3 +213,19 @@ def test_a_batch_may_name_the_lease_of_each_id(queue: PyQueue, clock: FakeClock)
 
     assert isinstance(late.error, LeaseLost)
     assert timely.ok
+
+
+def test_neighbours_are_judged_one_by_one_where_they_are_not_alike(queue: PyQueue) -> None:
+    ids = queue.push_many("q", [{"name": "n"}] * 3)
+    other = queue.push("other", "n")
+    jobs = {job.id: job for job in queue.pull(["q", "other"], count=4)}
+    queue.release(jobs[ids[1]])
+    queue.ack(jobs[ids[2]])
+    [again] = queue.pull("q")
+
+    first = queue.ack_many([(ids[0], None, 2), (ids[1], None, 1), ids[2], other])
+    second = queue.ack_many([(ids[0], None, 1), (ids[1], None, again.lease)])
+
+    assert [type(each.error) for each in first] == [LeaseLost, LeaseLost, InvalidState, type(None)]
+    assert all(each.ok for each in second)
+    assert [queue.stats(name).completed for name in ("q", "other")] == [3, 1]

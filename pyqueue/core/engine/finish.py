@@ -65,13 +65,14 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
     positions: list[int | None] = []
     for position, (ref, result) in enumerate(items):
         try:
-            key = ref.key(tx)
+            key = ref.job if isinstance(ref.job, int) else tx.key_of(ref.job)
         except PyQueueError as error:
             outcomes[position] = error
             positions.append(None)
             continue
         positions.append(key)
-        rows.setdefault(key, (key, ref.lease, result))
+        if key not in rows:
+            rows[key] = key, ref.lease, result
     wanted = list(rows.values())
     completed = finish.complete_plain(tx, wanted) if wanted and not tx.on_postgres else {}
     rest = [] if len(completed) == len(rows) else [row for row in wanted if row[0] not in completed]
@@ -91,6 +92,10 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
 
 
 def _note_completed(tx: Transaction, completed: dict[int, str]) -> None:
+    queues = set(completed.values())
+    if len(queues) == 1:
+        tx.announce(Change(Event.ACK, queues.pop(), list(completed), ACTIVE, COMPLETED))
+        return
     by_queue: dict[str, list[int]] = {}
     for key, queue in completed.items():
         by_queue.setdefault(queue, []).append(key)

@@ -72,7 +72,7 @@ class Serving(Producing):
         """`key_or_id` of many."""
         salt = self._runtime.salt
         try:
-            return [ids.to_key(job_id, salt) for job_id in job_ids]
+            return ids.to_keys(job_ids, salt)
         except JobNotFound:
             return [self.key_or_id(job_id) for job_id in job_ids]
 

@@ -10,12 +10,18 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pyqueue.core.limits import ROWS_PER_STATEMENT
 from pyqueue.core.store.rows import array_of, by_keys, flat, padded_chunks, with_marks, with_rows
 from pyqueue.core.store.transaction import Transaction
 
 # active → completed, where the job is still active, the lease is still ours, and nothing else follows. Jobs
 # without a result, the most, are looked at first: the transaction holds the write lock, so what was read holds,
-# and a RETURNING would cost more than the look and the update together.
+# and a RETURNING would cost more than the look and the update together. Those of one queue and with one lease, as
+# nearly all that were pulled together, are looked at as a whole: to hand out a row for each costs twice as much.
+_WHOLE_RUNS: Final = """
+    SELECT count(*), min(queue), max(queue), min(lease_token), max(lease_token) FROM pyqueue_job
+    WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id {keys}
+"""
 _PLAIN_RUNS: Final = """
     SELECT id, queue, lease_token FROM pyqueue_job
     WHERE state = 3 AND on_finish = 0 AND slot IS NULL AND id {keys}
@@ -143,7 +149,8 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
     leases = {key: lease for key, lease, result in rows if result is None}
     if leases:
         completed = _complete_without_result(tx, leases)
-    for chunk in padded_chunks(rows if not leases else [row for row in rows if row[0] not in leases]):
+    rest = [row for row in rows if row[0] not in leases] if len(leases) < len(rows) else ()
+    for chunk in padded_chunks(rest):
         sql = with_rows(_COMPLETE_PLAIN_WITH_RESULT, 3, len(chunk))
         completed.update(tx.rows(sql, [tx.now_us, tx.now_us, *flat(chunk)]))
     return completed
@@ -151,16 +158,32 @@ def complete_plain(tx: Transaction, rows: Sequence[tuple[int, int | None, str | 
 
 def _complete_without_result(tx: Transaction, leases: Mapping[int, int | None]) -> dict[int, str]:
     """`complete_plain` for keys with their leases."""
-    completed: dict[int, str] = {}
-    for sql, keys in by_keys(_PLAIN_RUNS, list(leases)):
-        for key, queue, token in tx.rows(sql, keys):
-            lease = leases[key]
-            if lease is None or lease == token:
-                completed[key] = queue
+    completed = _found_whole(tx, leases) or _found_one_by_one(tx, leases)
     if completed:
         for sql, keys in by_keys(_COMPLETE_PLAIN, list(completed)):
             tx.execute(sql, [tx.now_us, tx.now_us, *keys])
     return completed
+
+
+def _found_whole(tx: Transaction, leases: Mapping[int, int | None]) -> dict[int, str]:
+    """The queue of each job, if all of them can be completed and are alike; else nothing."""
+    if not 1 < len(leases) <= ROWS_PER_STATEMENT:
+        return {}
+    [(sql, keys)] = by_keys(_WHOLE_RUNS, list(leases))
+    number, queue, last_queue, token, last_token = tx.row(sql, keys)
+    if number < len(leases) or queue != last_queue or token != last_token or set(leases.values()) - {None, token}:
+        return {}
+    return dict.fromkeys(leases, queue)
+
+
+def _found_one_by_one(tx: Transaction, leases: Mapping[int, int | None]) -> dict[int, str]:
+    """The queue of each job that can be completed."""
+    return {
+        key: queue
+        for sql, keys in by_keys(_PLAIN_RUNS, list(leases))
+        for key, queue, token in tx.rows(sql, keys)
+        if leases[key] is None or leases[key] == token
+    }
 
 
 def complete(tx: Transaction, rows: Sequence[tuple[int, int | None, str | None]]) -> dict[int, Completed]:
