@@ -19,9 +19,11 @@ from tests import servers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    kinds = ["sqlite"] if metafunc.definition.get_closest_marker("sqlite") else ["sqlite", "postgresql"]
     if "store_kind" in metafunc.fixturenames:
-        is_for_one = metafunc.definition.get_closest_marker("sqlite")
-        metafunc.parametrize("store_kind", ["sqlite"] if is_for_one else ["sqlite", "postgresql"], scope="function")
+        metafunc.parametrize("store_kind", kinds, scope="function")
+    if "server_store" in metafunc.fixturenames:  # One server for all tests of a file.
+        metafunc.parametrize("server_store", kinds, scope="module")
 
 
 @pytest.fixture

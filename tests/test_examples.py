@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pyqueue import JobState, PyQueue
+from tests import shell
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "example_projects" / "quickstart"
@@ -23,26 +21,10 @@ def project(tmp_path: Path) -> Path:
     return Path(shutil.copytree(QUICKSTART, tmp_path / "quickstart"))
 
 
-def _run(command: str, folder: Path) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
 def test_the_quickstart_runs_as_its_page_says(project: Path) -> None:
     commands = re.findall(r"^\$ (.+)$", (project / "README.md").read_text(), re.MULTILINE)
 
-    outputs = [_run(command, project) for command in commands]
+    outputs = [shell.run(command, project) for command in commands]
 
     ids = outputs[0].split()
     with PyQueue(project / "jobs.db") as queue:
@@ -61,7 +43,7 @@ def test_the_first_minute_of_the_readme_is_the_quickstart(tmp_path: Path) -> Non
     commands = re.findall(r"^\$ (.+)$", minute, re.MULTILINE)
     (tmp_path / "shop.py").write_text(program)
 
-    outputs = [_run(command, tmp_path) for command in commands]
+    outputs = [shell.run(command, tmp_path) for command in commands]
 
     assert program == (QUICKSTART / "shop.py").read_text()
     assert commands[0] == "python shop.py"
@@ -71,8 +53,8 @@ def test_the_first_minute_of_the_readme_is_the_quickstart(tmp_path: Path) -> Non
 
 def test_the_shop_keeps_what_its_own_tests_say(tmp_path: Path) -> None:
     shop = ROOT / "example_projects" / "django_shop"
-    said = _run(f"PYQUEUE_STORAGE={tmp_path / 'shop.db'} PYTHONPATH={ROOT} python manage.py test 2>&1", shop)
-    unmigrated = _run("python manage.py makemigrations --check", shop)
+    said = shell.run(f"PYQUEUE_STORAGE={tmp_path / 'shop.db'} PYTHONPATH={ROOT} python manage.py test 2>&1", shop)
+    unmigrated = shell.run("python manage.py makemigrations --check", shop)
 
     assert "OK" in said
     assert "No changes detected" in unmigrated

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from pyqueue import JobOptions, PyQueue
 from pyqueue.cli.jobs import push as push_command
 from pyqueue.cli.main import main
 from pyqueue.core.clock import SystemClock
 from pyqueue.core.presence import Presence
-
-
-@pytest.fixture
-def storage(path: Path) -> str:
-    """A file with a queue in it."""
-    with PyQueue(path) as queue:
-        queue.stats("q")
-    return str(path)
-
-
-def run(*arguments: str, storage: str, **kwargs: Any) -> Result:
-    return CliRunner().invoke(main, [*arguments, "--storage", storage], **kwargs)
+from tests.cli.calling import run
 
 
 def test_every_job_option_is_a_flag_of_push() -> None:

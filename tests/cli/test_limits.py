@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from pyqueue import PyQueue
-from pyqueue.cli.main import main
-
-
-@pytest.fixture
-def storage(path: Path) -> str:
-    """A file with a queue in it."""
-    with PyQueue(path) as queue:
-        queue.stats("q")
-    return str(path)
-
-
-def run(*arguments: str, storage: str, **kwargs: Any) -> Result:
-    return CliRunner().invoke(main, [*arguments, "--storage", storage], **kwargs)
+from tests.cli.calling import run
 
 
 def test_limits_are_set_listed_and_cleared(storage: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,11 +12,6 @@ from pyqueue.cli.main import main
 from pyqueue.cli.schedules import create as create_command
 from pyqueue.cli.schedules import schedules
 from pyqueue.core.schedule import ScheduleOptions
-
-
-@pytest.fixture
-def storage(path: Path) -> str:
-    return str(path)
 
 
 def run(*arguments: str, storage: str) -> Result:

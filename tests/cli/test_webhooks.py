@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from pyqueue import PyQueue
 from pyqueue.cli.main import main
-
-
-@pytest.fixture
-def storage(path: Path) -> str:
-    return str(path)
 
 
 def run(*arguments: str, storage: str, **environment: str) -> Result:

@@ -14,12 +14,6 @@ from tests.server.process import Client, Server, serving
 from tests.servers import storage_for_module
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "server_store" in metafunc.fixturenames:
-        is_for_one = metafunc.definition.get_closest_marker("sqlite")
-        metafunc.parametrize("server_store", ["sqlite"] if is_for_one else ["sqlite", "postgresql"], scope="module")
-
-
 @pytest.fixture(scope="module")
 def server(server_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with (

@@ -13,12 +13,6 @@ from tests.tcp.clients import Client, Server, serving
 _numbers = count()
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "server_store" in metafunc.fixturenames:
-        is_for_one = metafunc.definition.get_closest_marker("sqlite")
-        metafunc.parametrize("server_store", ["sqlite"] if is_for_one else ["sqlite", "postgresql"], scope="module")
-
-
 @pytest.fixture(scope="module")
 def tcp_server(server_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with (
