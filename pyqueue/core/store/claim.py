@@ -27,11 +27,12 @@ RARE_COLUMNS: Final = (
 
 # Read on every claim, so answered from three partial indexes in a few microseconds. Not by EXISTS: for that PostgreSQL
 # reads the whole table where it expects to find a row soon, and it expects any of a table it knows nothing about.
-_ANYTHING_DUE: Final = """
-           (SELECT 1 FROM pyqueue_job WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT 1) IS NOT NULL,
-           (SELECT 1 FROM pyqueue_job WHERE expires_at <= ? AND expires_at IS NOT NULL AND state < 3
-            ORDER BY expires_at LIMIT 1) IS NOT NULL,
-           (SELECT 1 FROM pyqueue_job WHERE state = 3 AND lease_until <= ? ORDER BY lease_until LIMIT 1) IS NOT NULL"""
+_ANYTHING_DUE: Final = (
+    "(SELECT 1 FROM pyqueue_job WHERE state = 1 AND run_at <= ? ORDER BY run_at LIMIT 1) IS NOT NULL",
+    "(SELECT 1 FROM pyqueue_job WHERE expires_at <= ? AND expires_at IS NOT NULL AND state < 3"
+    " ORDER BY expires_at LIMIT 1) IS NOT NULL",
+    "(SELECT 1 FROM pyqueue_job WHERE state = 3 AND lease_until <= ? ORDER BY lease_until LIMIT 1) IS NOT NULL",
+)
 
 # delayed → waiting, where the delay is over.
 _PROMOTE: Final = """
@@ -73,16 +74,26 @@ _CLAIM: Final = """
 _CLAIM_PLAIN: Final = _CLAIM.format(slot="")
 _CLAIM_SLOTS: Final = _CLAIM.format(slot=", slot = ?")
 
-# Both at once, for PostgreSQL, where each statement is a round trip. The array keeps the plan from joining with the
-# whole table; the columns are as `_READY` gives them, but in no order.
+# Both at once, for PostgreSQL, where each statement is a round trip. Rows are taken from the place where they were
+# locked: one that others changed just before that, and is not seen there, is left for the next claim. The columns are
+# as `_READY` gives them, but in no order.
 _TAKE: Final = f"""
     {_CLAIM_PLAIN.partition("WHERE")[0]}
-    WHERE id = ANY (ARRAY (
-        SELECT id FROM pyqueue_job WHERE state = 0 AND queue = ?
-        ORDER BY priority DESC, rank, id LIMIT ? FOR UPDATE SKIP LOCKED
+    WHERE ctid = ANY (ARRAY (
+        SELECT ctid FROM pyqueue_job WHERE state = 0 AND queue = ?
+        ORDER BY priority DESC, rank, id LIMIT {{limit}} FOR UPDATE SKIP LOCKED
     ))
     RETURNING {READY_COLUMNS.replace("lease_token", "lease_token - 1")}
 """
+_TAKE_SOME: Final = _TAKE.format(limit="?")
+# With the look before it: takes nothing where something is due, or the queue is paused or limited.
+_TAKE_IF_FREE: Final = _TAKE.format(
+    limit=f"""(
+        SELECT CASE WHEN {" OR ".join(_ANYTHING_DUE)} OR EXISTS (
+            SELECT 1 FROM pyqueue_queue WHERE name = ? AND (pulls_paused_at IS NOT NULL OR limits > 0)
+        ) THEN 0 ELSE CAST(? AS bigint) END
+    )"""
+)
 
 _ADVANCE_ROUND: Final = """
     INSERT INTO pyqueue_queue (name, round) VALUES (?, ?)
@@ -109,7 +120,7 @@ ReadyRow = tuple[int, str, int, str, int, int, int, int, int, int, int]
 
 def anything_due(tx: Transaction, queue: str) -> tuple[bool, bool, bool]:
     """Whether a delay, the life of a job, or a lease is over, in any queue; `queue` is the one to be pulled from."""
-    promotable, expirable, lapsed = tx.look(queue, _ANYTHING_DUE, (tx.now_us, tx.now_us, tx.now_us))
+    promotable, expirable, lapsed = tx.look(queue, ", ".join(_ANYTHING_DUE), (tx.now_us, tx.now_us, tx.now_us))
     return bool(promotable), bool(expirable), bool(lapsed)
 
 
@@ -150,8 +161,19 @@ def claim(
 
 def take(tx: Transaction, queue: str, limit: int, *, worker_id: str | None, until_us: int) -> list[ReadyRow]:
     """`ready` and `claim` in one statement, on PostgreSQL."""
-    values = (worker_id, tx.now_us, tx.now_us, until_us, until_us, tx.now_us, queue, limit)
-    return sorted(tx.rows(_TAKE, values), key=place)
+    return _taken(tx, _TAKE_SOME, worker_id, until_us, (queue, limit))
+
+
+def take_if_free(tx: Transaction, queue: str, limit: int, *, worker_id: str | None, until_us: int) -> list[ReadyRow]:
+    """`take` where nothing is due in any queue, and this one is neither paused nor limited; else nothing."""
+    return _taken(tx, _TAKE_IF_FREE, worker_id, until_us, (queue, tx.now_us, tx.now_us, tx.now_us, queue, limit))
+
+
+def _taken(
+    tx: Transaction, sql: str, worker_id: str | None, until_us: int, bound: Sequence[str | int]
+) -> list[ReadyRow]:
+    values = (worker_id, tx.now_us, tx.now_us, until_us, until_us, tx.now_us, *bound)
+    return sorted(tx.rows(sql, values), key=place)
 
 
 def place(row: ReadyRow) -> tuple[int, int, int]:
