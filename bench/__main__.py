@@ -33,7 +33,8 @@ INTRODUCTION = """# What pyqueue costs
 
 Written by `make bench`. Each line sets pyqueue beside a bare limit measured in the same run, in turn, and gives
 the median of the ratios with their spread: read the ratios, for rates belong to one machine. "power" survives a
-power failure (`synchronous=FULL`), "process" a `kill -9` (`NORMAL`). What is missed is said as plainly as what is met.
+power failure (beside `synchronous=FULL`), "process" a `kill -9` (`NORMAL`). What is missed is said as plainly as what
+is met.
 """
 
 

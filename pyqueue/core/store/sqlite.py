@@ -15,6 +15,7 @@ from pyqueue.core.store import effects, migrations, script
 from pyqueue.core.store.bell import LoopbackBell
 from pyqueue.core.store.checkpoint import Checkpointer
 from pyqueue.core.store.connection import BUSY_SECONDS, DATABASE_ERRORS, Connection, meaning_of
+from pyqueue.core.store.flush import LogFlusher
 from pyqueue.core.store.joined import JoinedTransaction
 from pyqueue.core.store.store import Durability, Writer
 from pyqueue.core.store.transaction import Transaction
@@ -28,7 +29,6 @@ _READERS_KEPT: Final = 4
 # How long a fork waits for statements to end. They take milliseconds, unless another process holds the lock.
 _FORK_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 30.0
-_FULL, _NORMAL, _OFF = 2, 1, 0
 
 
 class SqliteStore:
@@ -44,9 +44,8 @@ class SqliteStore:
         self.clock = clock
         self.logs_events = logs_events
         self.lock = threading.RLock()
-        self._lazy_sync = _OFF if self.is_memory else _NORMAL
-        self._durable_sync = _FULL if durability == "power" and not self.is_memory else self._lazy_sync
-        self._sync: int | None = None
+        self._flusher = LogFlusher(path) if durability == "power" and not self.is_memory else None
+        self._must_flush = False
         self._salt: int | None = None
         self._writer: Connection | None = None
         self._readers: list[Connection] = []
@@ -96,20 +95,19 @@ class SqliteStore:
             StorageBusy: another process writes; at once, unless this `waits`.
         """
         writer = self._writer or self._open_writer()
-        sync = self._durable_sync if durable else self._lazy_sync
         try:
-            if sync != self._sync:
-                self._set_sync(writer, sync)
             writer.begin_immediate(BUSY_SECONDS if waits else 0.0)
         except DATABASE_ERRORS as error:
             raise self._translated(error) from error
         assert self._salt is not None  # known since the file was opened
+        self._must_flush = durable and self._flusher is not None
         return Transaction(writer, now_us=self.clock.now_us(), salt=self._salt)
 
     def commit(self, transaction: Transaction) -> None:
-        """Writes what the transaction noted, and commits it."""
+        """Writes what the transaction noted, and commits it; a durable one is on disk when this returns."""
         effects.write(transaction, logs_events=self.logs_events)
         transaction.execute("COMMIT")
+        self._flush()
         if not self.is_memory and self._writer is not None:
             self._checkpointer.note_commit(self._writer.total_changes)
 
@@ -124,7 +122,20 @@ class SqliteStore:
 
     def has_committed(self) -> bool | None:
         """For a thread that was interrupted in a transaction: whether it was committed."""
-        return None if self._writer is None else not self._writer.in_transaction
+        if self._writer is None:
+            return None
+        if self._writer.in_transaction:
+            return False
+        try:
+            self._flush()
+        except (StorageError, *DATABASE_ERRORS):
+            return None
+        return True
+
+    def _flush(self) -> None:
+        if self._must_flush and self._flusher is not None and self._writer is not None:
+            self._flusher.flush(self._writer)
+        self._must_flush = False
 
     def changes_so_far(self) -> int:
         """A number that grows with every row written on the write connection."""
@@ -244,9 +255,11 @@ class SqliteStore:
 
     def drop_connections(self) -> None:
         """Forgets all connections; the next use opens new ones. The caller holds `lock`."""
-        writer, self._writer, self._sync = self._writer, None, None
+        writer, self._writer = self._writer, None
         readers, self._readers = self._readers, []
         watch, self._watch = self._watch, None
+        if self._flusher is not None:
+            self._flusher.close()
         for connection in filter(None, (writer, watch, *readers)):
             connection.close()
 
@@ -295,6 +308,8 @@ class SqliteStore:
             connection.begin_immediate()
             migrations.apply(connection)
             connection.execute_sql("COMMIT")
+            # What must be on disk is flushed behind its commit: see `store.flush`.
+            connection.execute_sql(f"PRAGMA synchronous = {'OFF' if self.is_memory else 'NORMAL'}")
             self._salt = migrations.salt_of(connection)
         except (*DATABASE_ERRORS, PyQueueError) as error:
             connection.close()
@@ -329,10 +344,6 @@ class SqliteStore:
                 f"{self.path!r} cannot be put into journal mode 'wal', which a network or other special "
                 "file system does not allow. Put the file on a local disk."
             )
-
-    def _set_sync(self, connection: Connection, sync: int) -> None:
-        connection.execute_sql(f"PRAGMA synchronous = {sync}")
-        self._sync = sync
 
     def _translated(self, error: Exception) -> StorageError:
         translated = meaning_of(error, self.path)
