@@ -6,10 +6,12 @@ pyqueue's push is awaited. The others' block, so they stand in plain functions, 
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +19,7 @@ from fastapi import FastAPI
 _name = os.environ["BENCH_QUEUE"]
 _queue: Any = importlib.import_module(f"bench.peer.{_name}")
 _TICK_SECONDS = 0.002
+_PAUSE_SECONDS = 0.004
 
 
 def _lifespan() -> Any:
@@ -24,7 +27,15 @@ def _lifespan() -> Any:
         return None
     from pyqueue.contrib.fastapi import lifespan
 
-    return lifespan(_queue.queue)
+    return lifespan(_queue.queue, inner=_frozen if os.environ.get("BENCH_FREEZES") else None)
+
+
+@asynccontextmanager
+async def _frozen(_: FastAPI) -> AsyncIterator[None]:
+    """Takes what the start has made out of the sight of Python's collector, as docs/fastapi.md has it."""
+    gc.collect()
+    gc.freeze()
+    yield
 
 
 app = FastAPI(lifespan=_lifespan())
@@ -32,6 +43,13 @@ app = FastAPI(lifespan=_lifespan())
 
 @app.get("/nothing")
 async def nothing() -> dict[str, bool]:
+    return {"ok": True}
+
+
+@app.get("/pause")
+async def pause() -> dict[str, bool]:
+    """Nothing either, but it waits as long as a push about does: until then the request is kept."""
+    await asyncio.sleep(_PAUSE_SECONDS)
     return {"ok": True}
 
 

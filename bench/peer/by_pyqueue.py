@@ -37,10 +37,8 @@ async def apush_noop() -> None:
 
 @queue.task(queue="notes")
 def note(context: JobContext) -> None:
-    """Writes its id behind those of the others; small writes that append are atomic."""
-    file = os.open(os.environ["BENCH_RUNS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(file, context.job.id.encode() + b"\n")
-    os.close(file)
+    """Notes that it ran."""
+    jobs.note(context.job.id)
 
 
 def push_noops(count: int) -> None:

@@ -10,6 +10,8 @@ from flask import Flask
 
 _queue: Any = importlib.import_module(f"bench.peer.{os.environ['BENCH_QUEUE']}")
 app = Flask(__name__)
+if hasattr(_queue, "init_app"):
+    _queue.init_app(app)
 
 
 @app.get("/nothing")
