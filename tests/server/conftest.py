@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server.process import Client, Server, serving
+from tests.server.wire import DOORS, Wire
 from tests.servers import storage_for_module
 
 
@@ -32,3 +33,11 @@ def client(server: Server) -> Client:
 def q() -> str:
     """The name of a queue that no other test uses."""
     return "q-" + secrets.token_hex(6)
+
+
+@pytest.fixture(params=list(DOORS))
+def wire(request: pytest.FixtureRequest, server: Server) -> Iterator[Wire]:
+    """The server through one of its doors."""
+    opened = DOORS[request.param](server)
+    yield opened
+    opened.close()
