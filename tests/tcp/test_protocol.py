@@ -333,3 +333,16 @@ def test_failures_come_in_batches(client: Client, q: str) -> None:
 
     assert (reply["ok"], reply["recorded"]) == (True, 2)
     assert [item["will_retry"] for item in reply["results"]] == [False, True]
+
+
+def test_nothing_is_sent_unasked(client: Client, q: str) -> None:
+    commands: list[dict[str, Any]] = [
+        {"cmd": "push", "queue": q, "name": "n"},
+        {"cmd": "pull", "queue": q},
+        {"cmd": "x"},
+    ]
+    client.send(b"".join(json.dumps(command).encode() + b"\n" for command in commands))
+    client.socket.shutdown(1)
+
+    assert [client.reply()["ok"] for _ in commands] == [True, True, False]
+    assert client.is_at_end()
