@@ -111,6 +111,74 @@ def test_others_write_while_one_waits_for_the_disk(path: Path, disk: Disk) -> No
         assert {"held", "beside"} <= disk.jobs()
 
 
+def test_a_claim_in_the_same_process_does_not_wait_for_the_flush_of_a_push(path: Path, disk: Disk) -> None:
+    with PyQueue(path) as queue:
+        queue.push("q", "first")
+        disk.held = threading.Event()
+        waiting = threading.Thread(target=queue.push, args=("q", "held"))
+        waiting.start()
+        try:
+            eventually(lambda: queue.stats("q").waiting == 2, what="the commit, which the flush follows")
+            jobs = queue.pull("q", count=2)
+
+            assert waiting.is_alive() and [job.name for job in jobs] == ["first", "held"]
+        finally:
+            disk.held.set()
+            waiting.join(30)
+
+
+def test_those_who_come_while_one_waits_for_the_disk_are_one_group_with_one_flush(path: Path, disk: Disk) -> None:
+    with PyQueue(path) as queue:
+        queue.push("q", "first")
+        before, disk.held = disk.flushes, threading.Event()
+        waiting = [threading.Thread(target=queue.push, args=("q", f"job-{number}")) for number in range(9)]
+        try:
+            waiting[0].start()
+            eventually(lambda: queue.stats("q").waiting == 2, what="the commit, which the flush follows")
+            for thread in waiting[1:]:
+                thread.start()
+            eventually(lambda: len(queue._runtime._committer._pending) == 8, what="the others")
+        finally:
+            disk.held.set()
+            for thread in waiting:
+                thread.join(30)
+
+        assert disk.flushes == before + 2 and len(disk.jobs()) == 10
+
+
+def test_a_lone_waiting_worker_is_woken_before_the_flush(path: Path, disk: Disk) -> None:
+    started = threading.Event()
+
+    def work() -> None:
+        if worker.pull("q", wait_ms=20_000):
+            started.set()
+
+    with PyQueue(path) as queue, PyQueue(path) as worker:
+        queue.push("q", "n")
+        queue.pull("q")
+        waiting = threading.Thread(target=work)
+        waiting.start()
+        disk.held = threading.Event()
+        pushing = threading.Thread(target=queue.push, args=("q", "held"))
+        pushing.start()
+        try:
+            assert started.wait(10) and pushing.is_alive()
+        finally:
+            disk.held.set()
+            pushing.join(30)
+            waiting.join(30)
+
+
+def test_the_log_of_a_file_behind_a_link_is_flushed(path: Path, disk: Disk) -> None:
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+
+    with PyQueue(link) as queue:
+        queue.push("q", "kept")
+
+        assert disk.jobs() == {"kept"}
+
+
 def test_a_disk_that_fails_is_reported_until_all_of_the_log_is_in_the_file(path: Path, disk: Disk) -> None:
     with PyQueue(path) as queue:
         queue.push("q", "kept")

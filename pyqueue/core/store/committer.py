@@ -62,6 +62,7 @@ class Committer:
         self._mutex = threading.Lock()
         # Somebody was appointed to commit what is pending: set before a ticket waits, until none does.
         self._is_led = False
+        self._is_flushing = False  # Who was appointed has committed: others could write meanwhile.
         self._unled = threading.Condition(self._mutex)
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
@@ -72,14 +73,17 @@ class Committer:
         """Runs the operation in a transaction of its own or of a group; returns when it is committed."""
         self._require_open()
         # Whoever waits already goes first: a stream of lone callers must not overtake the group.
-        if not self._is_busy:
+        if not self._is_busy or self._may_overtake(operation):
             writer = self._store.take_writer(waits=False)
             if writer is not None:
                 try:
                     self._require_open()  # Again: `close` may have passed before the writer was ours.
-                    return self._execution.run_alone(writer, operation)
+                    result = self._execution.run_alone(writer, operation)
                 finally:
                     self._store.give_back(writer)
+                if operation.durable:
+                    self._flush()
+                return result
         ticket = of_this_thread(operation)
         self._enqueue([ticket])
         try:
@@ -154,6 +158,7 @@ class Committer:
             return False
         finally:
             self._store.give_back(writer)
+        self._execution.settle(group)
         return True
 
     def close(self) -> None:
@@ -210,6 +215,23 @@ class Committer:
         """Whether anybody waits, or is written for: read in this order, since who leads takes those who wait."""
         return bool(self._pending) or self._is_led
 
+    def _may_overtake(self, operation: Operation[Any]) -> bool:
+        """Whether only a flush runs, which this need not wait for."""
+        return self._is_flushing and not operation.durable and not self._pending
+
+    def _flush(self) -> None:
+        """For a lone caller: leads meanwhile, so that those who come are one group with one flush afterwards."""
+        with self._mutex:
+            leads = not self._is_led
+            self._is_led = True
+        try:
+            self._is_flushing = True
+            self._store.flush()
+        finally:
+            self._is_flushing = False
+            if leads:
+                self._pass_on()
+
     # --- leading ------------------------------------------------------------------------------
 
     def _appoint(self, first: Ticket) -> None:
@@ -254,7 +276,11 @@ class Committer:
                 self._execution.run_group(writer, group, join_late=partial(self._join_late, group))
             finally:
                 self._store.give_back(writer)
+            # Before another leads: a few large groups are faster than many small ones, each with a flush of its own.
+            self._is_flushing = True
+            self._execution.settle(group)
         finally:
+            self._is_flushing = False
             others = [ticket for ticket in group if ticket is not own]
             settled = [ticket for ticket in others if ticket.is_settled]
             self._tell_loops(settled)

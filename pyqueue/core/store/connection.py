@@ -58,6 +58,10 @@ class Connection:
     def total_changes(self) -> int:
         return self._connection.total_changes
 
+    def real_path(self) -> str:
+        """Where the file is, links followed: its log is beside it there."""
+        return str(self.execute_sql("PRAGMA database_list").fetchone()[2])
+
     def begin_immediate(self, seconds: float = BUSY_SECONDS) -> None:
         """Takes the write lock, however long others hold it, up to `seconds`.
 

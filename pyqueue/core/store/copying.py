@@ -166,3 +166,4 @@ def _write(target: Store, statements: Callable[[Transaction], object]) -> None:
         raise
     finally:
         target.give_back(writer)
+    target.flush()

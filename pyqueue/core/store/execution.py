@@ -26,7 +26,7 @@ class Execution:
         self._after_commit = after_commit
 
     def run_alone(self, writer: Writer, operation: Operation[R]) -> R:
-        """One operation in a transaction of its own."""
+        """One operation in a transaction of its own; a durable one is to be followed by the store's `flush`."""
         attempt = 1
         while True:
             try:
@@ -57,13 +57,13 @@ class Execution:
         waits: bool = True,
         join_late: Callable[[bool], None] = lambda is_durable: None,
     ) -> None:
-        """Runs the group in one transaction; leaves a result or an error on each ticket, and settles it.
+        """Runs the group in one transaction; leaves a result or an error on each ticket, for `settle` to make final.
 
         `join_late` is called when the transaction has begun, with whether it survives a power failure, and may add to
         the group: to get the write lock can take as long as several commits of other processes.
 
         What is sent into this thread to end it (as some runners of jobs do for their time limits) is raised; the
-        tickets are settled only if the group was committed, or that cannot be told.
+        tickets are settled then if the group was committed, or that cannot be told.
 
         Raises:
             StorageBusy: another process writes, and the caller does not wait. Nothing was done.
@@ -75,11 +75,28 @@ class Execution:
         except Exception as error:
             if not waits and isinstance(error, StorageBusy):
                 raise
-            _fail(group, self._store.translated(error))
+            error = self._store.translated(error)
+            for ticket in group:
+                ticket.error = error
             return
-        self._settle(group)
+        self._translate(group)
         if effects is not None:
             self._follow_up(effects)
+
+    def settle(self, group: Sequence[Ticket]) -> None:
+        """Makes the outcomes of the group final: to be called when others can write, since it waits for the disk."""
+        try:
+            if any(ticket.operation.durable and ticket.error is None for ticket in group):
+                self._store.flush()
+        except BaseException as error:
+            for ticket in group:
+                if ticket.operation.durable and ticket.error is None:
+                    ticket.error = error if isinstance(error, Exception) else _interrupted(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for ticket in group:
+                ticket.is_settled = True
 
     def _attempt(
         self,
@@ -114,11 +131,11 @@ class Execution:
                 writer.rollback()
                 raise
 
-    def _settle(self, group: Sequence[Ticket]) -> None:
+    def _translate(self, group: Sequence[Ticket]) -> None:
+        """Not before the end of the transaction: it may drop the connection."""
         for ticket in group:
-            if isinstance(ticket.error, Exception):  # Not before the end: it may drop the connection.
+            if isinstance(ticket.error, Exception):
                 ticket.error = self._store.translated(ticket.error)
-            ticket.is_settled = True
 
     def _settle_interrupted(
         self, writer: Writer, transaction: Transaction, group: Sequence[Ticket], error: BaseException
@@ -126,16 +143,12 @@ class Execution:
         """The thread is to end while it runs a group. The others' operations must be neither lost nor run twice."""
         has_committed = writer.has_committed()
         if has_committed:
-            self._settle(group)
+            self._translate(group)
             self._follow_up(transaction.effects)
+            self.settle(group)
         elif has_committed is None:
-            _fail(
-                group,
-                StorageError(
-                    f"the thread that wrote for several was interrupted at the commit ({type(error).__name__}); what "
-                    "it wrote may have been kept or not. Look for the job before you repeat the call."
-                ),
-            )
+            for ticket in group:
+                ticket.error, ticket.is_settled = _interrupted(error), True
 
     def _follow_up(self, effects: Effects) -> None:
         try:
@@ -144,7 +157,8 @@ class Execution:
             log.exception("what was committed could not be told to those who wait for it")
 
 
-def _fail(group: Sequence[Ticket], error: Exception) -> None:
-    for ticket in group:
-        ticket.error = error
-        ticket.is_settled = True
+def _interrupted(error: BaseException) -> StorageError:
+    return StorageError(
+        f"the thread that wrote for several was interrupted at the commit ({type(error).__name__}); what "
+        "it wrote may have been kept or not. Look for the job before you repeat the call."
+    )

@@ -44,8 +44,7 @@ class SqliteStore:
         self.clock = clock
         self.logs_events = logs_events
         self.lock = threading.RLock()
-        self._flusher = LogFlusher(path) if durability == "power" and not self.is_memory else None
-        self._must_flush = False
+        self._flusher = LogFlusher(self._checkpoint) if durability == "power" and not self.is_memory else None
         self._salt: int | None = None
         self._writer: Connection | None = None
         self._readers: list[Connection] = []
@@ -89,7 +88,7 @@ class SqliteStore:
             self._checkpointer.give_way()
 
     def begin(self, *, durable: bool, waits: bool = True) -> Transaction:
-        """Opens a write transaction. Only `durable` ones need survive a power failure.
+        """Opens a write transaction; a `durable` one is to be followed by `flush`.
 
         Raises:
             StorageBusy: another process writes; at once, unless this `waits`.
@@ -100,14 +99,12 @@ class SqliteStore:
         except DATABASE_ERRORS as error:
             raise self._translated(error) from error
         assert self._salt is not None  # known since the file was opened
-        self._must_flush = durable and self._flusher is not None
         return Transaction(writer, now_us=self.clock.now_us(), salt=self._salt)
 
     def commit(self, transaction: Transaction) -> None:
-        """Writes what the transaction noted, and commits it; a durable one is on disk when this returns."""
+        """Writes what the transaction noted, and commits it."""
         effects.write(transaction, logs_events=self.logs_events)
         transaction.execute("COMMIT")
-        self._flush()
         if not self.is_memory and self._writer is not None:
             self._checkpointer.note_commit(self._writer.total_changes)
 
@@ -122,20 +119,12 @@ class SqliteStore:
 
     def has_committed(self) -> bool | None:
         """For a thread that was interrupted in a transaction: whether it was committed."""
-        if self._writer is None:
-            return None
-        if self._writer.in_transaction:
-            return False
-        try:
-            self._flush()
-        except (StorageError, *DATABASE_ERRORS):
-            return None
-        return True
+        return None if self._writer is None else not self._writer.in_transaction
 
-    def _flush(self) -> None:
-        if self._must_flush and self._flusher is not None and self._writer is not None:
-            self._flusher.flush(self._writer)
-        self._must_flush = False
+    def flush(self) -> None:
+        """Returns when all that was committed before the call survives a power failure, if that was asked for."""
+        if self._flusher is not None:
+            self._flusher.flush()
 
     def changes_so_far(self) -> int:
         """A number that grows with every row written on the write connection."""
@@ -281,6 +270,8 @@ class SqliteStore:
         self.lock = threading.RLock()
         self._uses.after_fork()
         self._checkpointer.after_fork()
+        if self._flusher is not None:
+            self._flusher.after_fork()
         if self._is_at_rest:
             self.drop_connections()
         else:
@@ -311,6 +302,8 @@ class SqliteStore:
             # What must be on disk is flushed behind its commit: see `store.flush`.
             connection.execute_sql(f"PRAGMA synchronous = {'OFF' if self.is_memory else 'NORMAL'}")
             self._salt = migrations.salt_of(connection)
+            if self._flusher is not None:
+                self._flusher.open(connection.real_path())
         except (*DATABASE_ERRORS, PyQueueError) as error:
             connection.close()
             if isinstance(error, PyQueueError):
@@ -344,6 +337,18 @@ class SqliteStore:
                 f"{self.path!r} cannot be put into journal mode 'wal', which a network or other special "
                 "file system does not allow. Put the file on a local disk."
             )
+
+    def _checkpoint(self) -> None:
+        """Moves all of the log into the file, and flushes that."""
+        connection = self._connect()
+        try:
+            busy, _, _ = connection.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except DATABASE_ERRORS as error:
+            raise meaning_of(error, self.path) from error
+        finally:
+            connection.close()
+        if busy:
+            raise StorageError(f"the log of {self.path!r} could not be flushed before, and is in use.")
 
     def _translated(self, error: Exception) -> StorageError:
         translated = meaning_of(error, self.path)

@@ -17,7 +17,7 @@ class Writer(Protocol):
     """A connection that writes, in the hands of one caller."""
 
     def begin(self, *, durable: bool, waits: bool = True) -> Transaction:
-        """Opens a write transaction. Only `durable` ones need survive a power failure.
+        """Opens a write transaction. Only `durable` ones need survive a power failure; `Store.flush` follows those.
 
         Raises:
             StorageBusy: another process writes; at once, unless this `waits`.
@@ -92,6 +92,13 @@ class Store(Protocol):
 
     def give_back(self, writer: Writer, /) -> None:
         """Lets the next one have it."""
+
+    def flush(self) -> None:
+        """Returns when all durable transactions that were committed before the call survive a power failure.
+
+        Raises:
+            StorageError: the disk did not take them.
+        """
 
     def exists(self) -> bool:
         """Whether there is a queue; makes nothing."""

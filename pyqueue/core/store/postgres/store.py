@@ -132,6 +132,9 @@ class PostgresStore:
             return True
         return False
 
+    def flush(self) -> None:
+        """Nothing: a commit waits for the disk by itself."""
+
     def translated(self, error: Exception) -> Exception:
         """The error of ours that tells what a database error means; others are handed back."""
         return errors.meaning_of(error, self.path) if isinstance(error, psycopg.Error) else error
