@@ -99,7 +99,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
 def redis() -> Iterator[str]:
     """A server of our own, which keeps nothing, on a socket."""
     if find_spec("django_rq") is None or shutil.which("redis-server") is None:
-        pytest.skip("no django-rq or no redis-server here")
+        pytest.skip("NO REDIS: apt-get install redis-server, pip install django-rq")
     with TemporaryDirectory() as folder:  # The path of a socket must be short.
         place = Path(folder) / "redis.sock"
         server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", str(place), "--save", ""])

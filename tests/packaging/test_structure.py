@@ -102,3 +102,17 @@ def test_make_help_lists_every_target() -> None:
 def test_nothing_is_pickled() -> None:
     for path in SOURCES:
         assert not re.search(r"^\s*(import|from) (pickle|marshal|shelve)\b", path.read_text(), re.MULTILINE), path
+
+
+def test_every_decision_is_in_the_index_under_its_own_title() -> None:
+    folder = ROOT / "docs" / "adr"
+    titles = {}
+    for page in folder.glob("0*.md"):
+        number, title = re.match(r"# (\d+)\. (.+)", page.read_text()).groups()  # type: ignore[union-attr]
+        assert int(page.name[:4]) == int(number), page.name
+        titles[page.name] = f"{number}. [{title}]"
+
+    index = re.findall(r"^\* (\d+\. \[.+?\])\((\S+)\): .", (folder / "README.md").read_text(), re.MULTILINE)
+
+    assert {name: title for title, name in index} == titles
+    assert [name for _, name in index] == sorted(titles)

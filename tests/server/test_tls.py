@@ -37,7 +37,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     try:
         subprocess.run([*command, *names, "-keyout", key, "-out", made], check=True, capture_output=True)
     except FileNotFoundError:
-        pytest.skip("openssl is not installed")
+        pytest.skip("NO OPENSSL: apt-get install openssl")
     with serving(folder / "jobs.db", PYQUEUE_TLS_CERT_PATH=str(made), PYQUEUE_TLS_KEY_PATH=str(key)) as server:
         yield Guarded(server, made)
 
