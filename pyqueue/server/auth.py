@@ -65,7 +65,7 @@ class Authentication:
             raise _unauthorized("Missing Authorization header; expected 'Authorization: Bearer <token>'.")
         if not header.startswith("Bearer ") or len(header) == len("Bearer "):
             raise _unauthorized("the Authorization header has another form; expected 'Bearer <token>'.")
-        return self._recognised(self.tokens.find(header.removeprefix("Bearer ")), address, "Invalid token.")
+        return self.of_token(header.removeprefix("Bearer "), address)
 
     def of_ticket(self, ticket: str, address: str) -> Grant:
         """What a ticket grants.
@@ -77,12 +77,14 @@ class Authentication:
             return EVERYTHING
         return self._recognised(self.tokens.of_ticket(ticket), address, "Invalid ticket; its time may be over.")
 
-    def of_token(self, token: str, address: str) -> Grant | None:
-        """What a token that came without a header grants."""
-        try:
-            return self.of_header(f"Bearer {token}", address)
-        except Refusal:
-            return None
+    def of_token(self, token: str, address: str) -> Grant:
+        """What a token grants.
+
+        Raises:
+            Refusal: nobody knows it.
+        """
+        message = "Invalid token; expected one that this server knows."
+        return self._recognised(self.tokens.find(token), address, message)
 
     def _recognised(self, grant: Grant | None, address: str, message: str) -> Grant:
         if grant is not None:

@@ -13,8 +13,8 @@ from pyqueue.web import reach
 from pyqueue.web.errors import Refusal as WebRefusal
 from pyqueue.web.request import EVERYTHING, About, Grant, Role
 
-# What a token, sent from an address, grants; None for one that is not known.
-Admit = Callable[[str, str], Grant | None]
+# What a token, sent from an address, grants. Raises a refusal of HTTP for one that is not known.
+Admit = Callable[[str, str], Grant]
 
 # What is not here needs `work`: the commands of a worker about the jobs it holds.
 _ROLES: Final[dict[type, Role]] = {
@@ -44,6 +44,18 @@ _ABOUT_SCHEDULES: Final = frozenset({
 
 # They answer for each of their jobs.
 _BATCHES: Final = frozenset({commands.AckBatch, commands.FailBatch, commands.HeartbeatBatch})
+
+
+def admitted(admit: Admit | None, token: str, address: str) -> Grant:
+    """What this client may do from now on.
+
+    Raises:
+        Refusal: UNAUTHORIZED for a wrong token, RATE_LIMITED after too many of them.
+    """
+    if admit is None:
+        return EVERYTHING
+    with _translated():
+        return admit(token, address)
 
 
 def require(grant: Grant | None, command: Any) -> About | None:

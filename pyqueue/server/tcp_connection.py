@@ -23,7 +23,7 @@ from pyqueue.server.tcp_commands import Refusal
 from pyqueue.server.tcp_lines import Lines, readable
 from pyqueue.server.tcp_plan import Plan
 from pyqueue.web import reach
-from pyqueue.web.request import EVERYTHING, About
+from pyqueue.web.request import About
 
 if TYPE_CHECKING:
     from pyqueue.server.tcp import TcpServer
@@ -191,11 +191,7 @@ class Connection(asyncio.BufferedProtocol):
         self._balance()
 
     def _admit(self, command: commands.Auth) -> bytes:
-        admit = self._server.admit
-        grant = EVERYTHING if admit is None else admit(command.token, self._peer)
-        if grant is None:
-            return replies.refused("UNAUTHORIZED", "Invalid token; expected one that this server knows.")
-        self._grant = grant
+        self._grant = tcp_access.admitted(self._server.admit, command.token, self._peer)
         return replies.OK
 
     async def _take_time(self, command: Any) -> bytes:

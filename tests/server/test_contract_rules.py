@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from tests.server.process import Server, serving
 from tests.server.wire import DOORS, Refused, Wire, killed, pulled
 from tests.waiting import eventually
 
-# --- 2, 4: objects and limits ------------------------------------------------------------------------
+# --- 1, 2, 4: basics, objects and limits ------------------------------------------------------------------------
 
 
 def test_2_2_r13_every_state_is_counted_and_cancelled_too(wire: Wire, q: str) -> None:
@@ -28,6 +30,49 @@ def test_2_2_r13_every_state_is_counted_and_cancelled_too(wire: Wire, q: str) ->
     assert wire.counts(q) == {
         "waiting": 1, "delayed": 1, "blocked": 1, "active": 1, "completed": 1, "dlq": 1, "cancelled": 1, "failed": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["upper", "hyphenless", "braces", "urn"])
+def test_1_ids_are_read_leniently_and_written_in_one_form(wire: Wire, q: str, form: str) -> None:
+    job_id = wire.push(q)
+    given = {
+        "upper": job_id.upper(),
+        "hyphenless": job_id.replace("-", ""),
+        "braces": f"%7B{job_id}%7D" if isinstance(wire, DOORS["rest"]) else f"{{{job_id}}}",
+        "urn": f"urn:uuid:{job_id}",
+    }[form]
+
+    assert wire.get(given)["id"] == job_id == str(uuid.UUID(job_id))
+    assert uuid.UUID(job_id).version == 7
+
+
+def test_1_2_1_times_are_rfc_3339_in_utc(wire: Wire, q: str) -> None:
+    job_id = wire.push(q, delay_ms=20)
+    delayed = wire.get(job_id)
+    pulled(wire, q)
+    wire.heartbeat(job_id)
+    wire.ack(job_id)
+    job = wire.get(job_id)
+
+    moments = [delayed["delay_until"], *(job[key] for key in job if key.endswith("_at")), job["last_heartbeat"]]
+    assert len(moments) >= 6
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", moment) for moment in moments)
+
+
+def test_2_4_a_schedule_has_every_key_whatever_was_given(wire: Wire, q: str) -> None:
+    wire.create_schedule(name=q, queue=q, job_name="n", every_ms=3_600_000, job_options={"priority": 1})
+
+    schedule = wire.schedule(q)
+
+    keys = {
+        "name", "queue", "job_name", "job_data", "job_options", "cron_expr", "every_ms", "timezone", "max_executions",
+        "execution_count", "paused", "last_run_at", "next_run_at", "created_at", "updated_at",
+    }  # fmt: skip
+    assert keys <= set(schedule)
+    assert schedule["job_data"] == (None if isinstance(wire, DOORS["rest"]) else {})
+    assert schedule["job_options"]["priority"] == 1 and schedule["job_options"]["depends_on"] is None
+    assert "metadata" not in schedule["job_options"] and len(schedule["job_options"]) == 16
+    wire.on_schedule("delete", q)
 
 
 def test_4_the_checks_of_a_push_come_in_their_order(wire: Wire, server: Server, q: str) -> None:

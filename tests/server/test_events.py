@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from pyqueue import PyQueue
 from tests.server.process import Client, Server
+from tests.waiting import eventually
 
 
 def following(server: Server, query: str = "", **headers: str) -> ClientConnection:
@@ -91,6 +92,23 @@ def test_12_the_life_of_a_job_is_told_and_a_retry_is_not(server: Server, client:
         ("job.pushed", gone),
         ("job.cancelled", gone),
     ]
+
+
+def test_12_what_is_not_the_life_of_a_job_is_not_told(server: Server, client: Client, q: str) -> None:
+    with following(server, f"?queues={q}") as socket:
+        first = client.push(q, delay_ms=20)
+        eventually(lambda: client.pull(q)["job"], what="the job to be promoted")
+        client.post(f"/jobs/{first}/progress", {"progress": 1, "message": "half"})
+        client.post(f"/jobs/{first}/heartbeat")
+        client.post(f"/queues/{q}/pause")
+        client.post(f"/queues/{q}/resume")
+        client.post(
+            "/schedules", {"name": q, "queue": q, "job_name": "n", "cron_expr": "0 3 1 1 *", "fires_at_once": False}
+        )
+        client.delete(f"/schedules/{q}")
+        last = client.push(q)
+
+        assert [next_of(socket, q)["job_id"] for _ in range(2)] == [first, last]
 
 
 def test_12_a_batch_is_one_event_for_each_job_and_a_released_child_is_pushed_again(

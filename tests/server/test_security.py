@@ -14,6 +14,7 @@ from websockets.typing import Origin
 
 from pyqueue.server.tokens import digest
 from tests.server.process import ENVIRONMENT, Client, Server, serving
+from tests.tcp.clients import Client as TcpClient
 
 pytestmark = pytest.mark.sqlite("what is decided before the storage is asked")
 
@@ -114,7 +115,8 @@ def test_a_scoped_token_reaches_its_queues_only(guarded: Server) -> None:
     assert scoped.get(f"/jobs/{own}").status == 200
     assert scoped.get(f"/jobs/{other}").status == 404
     assert scoped.post(f"/jobs/{other}/ack").status == 404
-    assert scoped.post("/jobs/ack-batch", {"ids": [other]}).status == 404
+    [of_other] = scoped.post("/jobs/ack-batch", {"ids": [other]}).json["results"]
+    assert of_other["error"]["code"] == "JOB_NOT_FOUND"
     assert scoped.get("/jobs?queue=mine").status == 200
     assert [scoped.get(path).status for path in ("/queues/theirs/jobs", "/jobs", "/jobs?queue=theirs", "/queues")] == [
         403
@@ -130,6 +132,18 @@ def test_b41_wrong_tokens_are_locked_out_and_good_ones_are_not(guarded: Server) 
     assert statuses[-1] == 429
     assert right.get("/queues").status == 200
     assert wrong.get("/queues").status == 401, "a success clears the counter"
+
+
+def test_b41_tcp_counts_wrong_tokens_together_with_http(guarded: Server) -> None:
+    guarded.client(token_of("reader")).get("/queues")
+    with TcpClient(guarded.tcp_port) as client:
+        codes = [client.call("auth", token="pq_wrong")["error"]["code"] for _ in range(4)]
+        over_http = guarded.client("pq_wrong").get("/queues").status
+        let_in = client.call("auth", token=token_of("reader"))
+
+        assert (codes, over_http) == (["UNAUTHORIZED"] * 3 + ["RATE_LIMITED"], 429)
+        assert let_in == {"ok": True}, "a good token is always taken"
+        assert client.call("stats", queue="q")["ok"]
 
 
 def test_b34_a_ticket_stands_for_the_token_where_no_header_can_be_sent(guarded: Server) -> None:

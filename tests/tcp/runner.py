@@ -12,11 +12,14 @@ from functools import partial
 from pyqueue import PyQueue
 from pyqueue.server.serve import loop_factory
 from pyqueue.server.tcp import TcpServer
+from pyqueue.web.errors import Refusal
 from pyqueue.web.request import EVERYTHING, Grant, Role
 
 
-def admit_by(roles: dict[str, Grant], token: str, peer: str) -> Grant | None:
-    return roles.get(token)
+def admit_by(roles: dict[str, Grant], token: str, peer: str) -> Grant:
+    if token not in roles:
+        raise Refusal("UNAUTHORIZED", "Invalid token.")
+    return roles[token]
 
 
 # One of everything for `--token`, and two that may less.

@@ -107,6 +107,15 @@ def test_s10_a_command_may_come_byte_by_byte(client: Client, q: str) -> None:
     assert client.reply()["id"]
 
 
+def test_b36_half_a_line_holds_back_no_reply(client: Client, q: str) -> None:
+    client.send(b'{"cmd":"ping"}\n{"cmd":"stats","que')
+
+    assert client.reply() == {"ok": True}
+
+    client.send(b'ue":"' + q.encode() + b'"}\n')
+    assert client.reply()["counts"]["waiting"] == 0
+
+
 def test_s10_a_last_line_without_a_line_break_is_executed(client: Client, q: str) -> None:
     client.send(b'{"cmd":"ping"}\n{"cmd":"push","queue":"%b","name":"n"}' % q.encode())
     client.socket.shutdown(1)
