@@ -2,7 +2,9 @@
 
 One blocking client with the standard library's json, 5,000 jobs in batches of 50 over one connection, as the model's
 published figures were taken: produce, consume (pull and acknowledge), and both in turn. "raw" is the ceiling: the same
-server and client, nothing stored. Single pushes come from a crowd of connections that send lines made beforehand; their
+server and client, nothing stored. "bare sqlite3" is what is left of it for any store on SQLite: the same server, and
+behind it nothing but the statements, one table with one index, and the same flushes; in the column of pyqueue it
+stands in its place. Single pushes come from a crowd of connections that send lines made beforehand; their
 goal is a rate. The brokers run as this machine has them, each driven by its usual client in the same pattern: RabbitMQ
 with persistent messages, each acknowledged; Redis lists with LPUSH and BRPOP; Celery with a solo worker in its
 process; BullMQ with its own batches and a worker. "raw" beside a broker is the broker, and the ratio is pyqueue's to
@@ -35,6 +37,8 @@ def run(*, quick: bool) -> list[Row]:
         ports = {"nothing": stack.enter_context(server("nothing"))}
         for durability in GOALS:
             ports[durability] = stack.enter_context(server(str(place / f"{durability}.db"), durability))
+            bare = server("bare", str(place / f"{durability}-bare.db"), durability)
+            ports[f"bare, {durability}"] = stack.enter_context(bare)
         rows = [row for durability in GOALS for row in _batch_rows(ports, durability, rounds)]
         rows += [row for crowd in CROWDS for row in _crowd_rows(ports, *crowd, rounds=rounds, quick=quick)]
         rows += _broker_rows(ports["power"], 1 if quick else 3)
@@ -56,15 +60,14 @@ def server(*arguments: str) -> Iterator[int]:
 
 
 def _batch_rows(ports: dict[str, int], durability: str, rounds: int) -> list[Row]:
-    runs = _rounds([ports["nothing"], ports[durability]], rounds)
-    return [
-        ratio_row(
-            f"{what}, batches of 50, {durability}",
-            [(bare[index], ours[index]) for bare, ours in runs],
-            goal=GOALS[durability][index],
-        )
-        for index, what in enumerate(Rates._fields)
-    ]
+    runs = _rounds([ports["nothing"], ports[durability], ports[f"bare, {durability}"]], rounds)
+    rows = []
+    for index, what in enumerate(Rates._fields):
+        pairs = [(nothing[index], ours[index]) for nothing, ours, _ in runs]
+        limit = [(nothing[index], bare[index]) for nothing, _, bare in runs]
+        rows.append(ratio_row(f"{what}, batches of 50, {durability}", pairs, goal=GOALS[durability][index]))
+        rows.append(ratio_row(f"{what}, bare sqlite3 in its place, {durability}", limit))
+    return rows
 
 
 def _rounds(ports: Sequence[int], rounds: int) -> list[tuple[Rates, ...]]:
