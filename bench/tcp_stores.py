@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pyqueue.core import ids
 from pyqueue.core.engine.finish import Ack
@@ -44,9 +44,6 @@ class Nothing:
     def keys_or_ids(self, job_ids: Sequence[str]) -> list[int]:
         return ids.to_keys(job_ids, _SALT)
 
-    def key_of(self, job_id: str) -> int:
-        return ids.to_key(job_id, _SALT)
-
     def submit_all(self, operations: Sequence[Any], deliver: Callable[[list[Any]], None]) -> None:
         deliver([self._outcome(operation) for operation in operations])
 
@@ -61,7 +58,7 @@ class Nothing:
             rows = [_row(*job) for job in self._pull(queue, operation.count)]
             return Taken(_SALT, queue, rows, {}, _NOW_US, _NOW_US + _LEASE_US, None)
         assert isinstance(operation, Ack)
-        self._ack([ref.key(cast("Any", self)) for ref, _ in operation.items])
+        self._ack([job if isinstance(job, int) else ids.to_key(job, _SALT) for job, _, _ in operation.items])
         return [None] * len(operation.items)
 
     def _push(self, queue: str, keys: range, jobs: Sequence[NewJob]) -> None:

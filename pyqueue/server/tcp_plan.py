@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from pyqueue.core.engine.finish import Ack, Ref
+from pyqueue.core.engine.finish import Ack, Acked
 from pyqueue.core.engine.push_each import PushEach
 from pyqueue.core.errors import PyQueueError
 from pyqueue.core.handle.serving import Serving
@@ -37,7 +37,7 @@ class Plan:
         self._answers: list[bytes | _Answer] = []  # bytes: known before anything is done
         self._push_queue = ""
         self._pushes: list[NewJob] = []
-        self._acks: list[tuple[Ref, str | None]] = []
+        self._acks: list[Acked] = []
 
     def say(self, line: bytes) -> None:
         """A reply that waits for nothing but those before it."""
@@ -56,11 +56,11 @@ class Plan:
             self._push_queue = queue
         self._pushes.append(job)
 
-    def ack(self, ref: Ref, result: str | None) -> None:
+    def ack(self, acked: Acked) -> None:
         """An acknowledgement, together with its neighbours."""
         if self._pushes or len(self._acks) >= _RUN_MAX:
             self.finish()
-        self._acks.append((ref, result))
+        self._acks.append(acked)
 
     def include(self, other: Plan, wrap: Callable[[Operation[Any]], Operation[Any]]) -> None:
         """All of another plan, which is finished, with its operations wrapped."""

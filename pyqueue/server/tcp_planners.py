@@ -112,7 +112,7 @@ def _pull(plan: Plan, command: commands.Pull) -> None:
 
 
 def _ack(plan: Plan, command: commands.Ack) -> None:
-    plan.ack(Ref(command.id, command.lease), _result(command.result))
+    plan.ack((command.id, command.lease, _result(command.result)))
 
 
 def _result(result: Raw) -> str | None:
@@ -124,12 +124,12 @@ def _ack_batch(plan: Plan, command: commands.AckBatch) -> None:
     if command.items is not None:
         ids = [item.id for item in command.items]
         items = [
-            (Ref(job, item.lease), _result(item.result))
+            (job, item.lease, _result(item.result))
             for job, item in zip(plan.queue.keys_or_ids(ids), command.items, strict=True)
         ]
     elif command.ids is not None:
         ids = command.ids
-        items = [(Ref(job, None), None) for job in plan.queue.keys_or_ids(ids)]
+        items = [(job, None, None) for job in plan.queue.keys_or_ids(ids)]
     else:
         raise ValidationError("ack_batch has neither `items` nor `ids`; expected one of them.")
     if items:

@@ -48,7 +48,7 @@ def test_operations_run_in_their_order_and_each_gets_its_outcome(path: Path) -> 
                 PULL,
                 Push("q", (new_job("u", {}, {"unique_key": "k"}),)),
                 Push("q", (new_job("u", {}, {"unique_key": "k"}),)),
-                Ack(((Ref("nonsense", None), None),)),
+                Ack((("nonsense", None, None),)),
                 Pause("q", pushes=True, pulls=False),
                 PushEach("q", (JOB,)),
                 PULL,

@@ -38,10 +38,15 @@ class Ref(NamedTuple):
         return self.job if isinstance(self.job, str) else tx.text_of(self.job)
 
 
+# A job by id text or key, the lease its worker holds (None: "whoever runs it"), and its result. A plain tuple, since
+# batches are made of them.
+Acked = tuple[str | int, int | None, str | None]
+
+
 class Ack(Struct, frozen=True):
     """Completes jobs, each by itself: gives None, or the error it was refused with, for each, in order."""
 
-    items: tuple[tuple[Ref, str | None], ...]
+    items: tuple[Acked, ...]
 
     durable: ClassVar[bool] = True
     merges: ClassVar[bool] = True
@@ -59,20 +64,20 @@ class Ack(Struct, frozen=True):
         return [[next(outcomes) for _ in operation.items] for operation in operations]
 
 
-def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> list[PyQueueError | None]:
+def _acknowledge(tx: Transaction, items: Sequence[Acked]) -> list[PyQueueError | None]:
     outcomes: list[PyQueueError | None] = [None] * len(items)
     rows: dict[int, tuple[int, int | None, str | None]] = {}
     positions: list[int | None] = []
-    for position, (ref, result) in enumerate(items):
+    for position, (job, lease, result) in enumerate(items):
         try:
-            key = ref.job if isinstance(ref.job, int) else tx.key_of(ref.job)
+            key = job if isinstance(job, int) else tx.key_of(job)
         except PyQueueError as error:
             outcomes[position] = error
             positions.append(None)
             continue
         positions.append(key)
         if key not in rows:
-            rows[key] = key, ref.lease, result
+            rows[key] = key, lease, result
     wanted = list(rows.values())
     completed = finish.complete_plain(tx, wanted) if wanted and not tx.on_postgres else {}
     rest = [] if len(completed) == len(rows) else [row for row in wanted if row[0] not in completed]
@@ -87,7 +92,8 @@ def _acknowledge(tx: Transaction, items: Sequence[tuple[Ref, str | None]]) -> li
     for position, known_key in enumerate(positions):
         # Each completed job is taken once: a second ack of it in the same call is refused like a later one.
         if known_key is not None and completed.pop(known_key, None) is None:
-            outcomes[position] = _acknowledge_again(tx, known_key, *items[position])
+            job, lease, result = items[position]
+            outcomes[position] = _acknowledge_again(tx, known_key, Ref(job, lease), result)
     return outcomes
 
 

@@ -11,7 +11,7 @@ from pyqueue.core.engine.lease import Heartbeat, Progress
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.handle import waiting
-from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, each_of, error_of, ref_of, result_text
+from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, acked, each_of, error_of, ref_of
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, FailResult, HeartbeatResult, Job
 from pyqueue.core.validate import integer
@@ -206,7 +206,7 @@ class Consuming:
 
 
 def _ack_of(job: JobOrId, result: Any, lease: int | None) -> Ack:
-    return Ack(((ref_of(job, lease), result_text(result)),))
+    return Ack((acked(job, lease, result),))
 
 
 def _fail_of(

@@ -13,7 +13,7 @@ from pyqueue.core.engine.push import Push, PushFlow
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.handle.producing import push_of, push_of_many
 from pyqueue.core.handle.pushing import Pushing, surrounded
-from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, ref_of, result_text
+from pyqueue.core.handle.refs import AckItem, JobOrId, ack_items, acked
 from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import AckResult, JobOptions
 from pyqueue.core.store.doors import is_async, session_of
@@ -68,7 +68,7 @@ class BoundQueue:
 
     def ack(self, job: JobOrId, result: Any = None, *, lease: int | None = None) -> None:
         """`PyQueue.ack` in the caller's transaction: what the job did and that it is done are one."""
-        [error] = self._run(Ack(((ref_of(job, lease), result_text(result)),)))
+        [error] = self._run(Ack((acked(job, lease, result),)))
         if error is not None:
             raise error
 

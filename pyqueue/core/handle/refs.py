@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from pyqueue.core import limits, validate
-from pyqueue.core.engine.finish import Ref
+from pyqueue.core.engine.finish import Acked, Ref
 from pyqueue.core.errors import PyQueueError, ValidationError
 from pyqueue.core.job import AckResult, Job
 
@@ -26,6 +26,12 @@ def ref_of(job: JobOrId, lease: int | None = None) -> Ref:
     if isinstance(job, Job):
         return Ref(job.key, job.lease if lease is None else lease)
     return Ref(job_id(job), lease)
+
+
+def acked(job: JobOrId, lease: int | None, result: Any) -> Acked:
+    """One item of an acknowledgement."""
+    ref = ref_of(job, lease)
+    return ref.job, ref.lease, result_text(result)
 
 
 def job_id(job: object) -> str:
@@ -48,7 +54,7 @@ class AckItems(NamedTuple):
     """The items of `ack_many`: the jobs as they were given, and what the engine is to do with each."""
 
     jobs: list[JobOrId]
-    entries: tuple[tuple[Ref, str | None], ...]
+    entries: tuple[Acked, ...]
 
     def results(self, errors: Sequence[PyQueueError | None]) -> list[AckResult]:
         return list(map(AckResult, self.jobs, errors))
@@ -57,11 +63,11 @@ class AckItems(NamedTuple):
 def ack_items(items: Iterable[object]) -> AckItems:
     """Each item is a Job, an id, or a tuple of one of these, a result, and if wanted the lease."""
     jobs: list[JobOrId] = []
-    entries: list[tuple[Ref, str | None]] = []
+    entries: list[Acked] = []
     for item in each_of(items, "ack_many"):
         if type(item) is Job:  # What a loop over pulled jobs passes, without the detours.
             jobs.append(item)
-            entries.append((Ref(item.key, item.lease), None))
+            entries.append((item.key, item.lease, None))
             continue
         job, result, lease = _parts(item) if isinstance(item, tuple) else (item, None, None)
         if not isinstance(job, Job | str):
@@ -69,7 +75,7 @@ def ack_items(items: Iterable[object]) -> AckItems:
                 f"ack_many got {validate.shown(item)}; expected a Job, an id, or a tuple (job, result)."
             )
         jobs.append(job)
-        entries.append((ref_of(job, lease), result_text(result)))
+        entries.append(acked(job, lease, result))
     return AckItems(jobs, tuple(entries))
 
 

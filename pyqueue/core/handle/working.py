@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from pyqueue.core import validate
 from pyqueue.core.clock import Clock
 from pyqueue.core.config import MEMORY
-from pyqueue.core.engine.finish import Ack, Ref
+from pyqueue.core.engine.finish import Ack
 from pyqueue.core.engine.lease import TimeOut
 from pyqueue.core.engine.pull import Pull
 from pyqueue.core.engine.queues import overview
@@ -234,7 +234,7 @@ class Working(Consuming, Stepping, Scheduling, WithFlows, Inspecting):
 
     def complete(self, items: Sequence[tuple[Job, str | None]], /) -> Sequence[PyQueueError | None]:
         """`ack_many` with results that are JSON already: None or the error for each, in order. For workers."""
-        return self._runtime.write(Ack(tuple((Ref(job.key, job.lease), result_json) for job, result_json in items)))
+        return self._runtime.write(Ack(tuple((job.key, job.lease, result_json) for job, result_json in items)))
 
     def time_out(self, job: Job, /) -> FailResult:
         """Ends a run whose `timeout_ms` is over, as housekeeping would. For workers. Raises what `fail` raises."""
