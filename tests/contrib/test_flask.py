@@ -224,7 +224,19 @@ def test_commands_work_on_the_application_that_has_them(extension: FlaskQueue, t
 
     assert done.exit_code == 0 and "1 completed, 0 failed" in done.stderr
     assert shown.exit_code == 0 and "shop 1" in shown.stdout
-    assert processes.exit_code == 2 and "mode 'process' is not for applications of Flask" in processes.stderr
+    assert processes.exit_code == 2 and "expected flask --app MODULE:FACTORY" in processes.stderr
+
+
+def test_a_worker_in_mode_process_has_to_know_how_children_make_the_application(
+    extension: FlaskQueue, tmp_path: Path
+) -> None:
+    app = app_of(extension, tmp_path)
+
+    with app.app_context():
+        with pytest.raises(ConfigError, match=r"import_path='MODULE:NAME' of a variable that is queue\.of\(app\)"):
+            extension.worker(mode="process")
+        with pytest.raises(ConfigError, match="no other handler; leave it out"):
+            extension.worker("q", print, mode="process")
 
 
 def test_the_api_may_be_under_several_prefixes_and_authorised_by_a_coroutine(

@@ -158,6 +158,20 @@ def test_a_worker_with_reload_begins_anew_when_the_code_changes(tmp_path: Path) 
         assert queue.wait_for(queue.push("default", "stamp", {"number": 1}), timeout=30) == second
 
 
+@pytest.mark.parametrize("place", [".", "shop"])
+def test_in_mode_process_children_make_the_application_as_flask_does(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(exist_ok=True)
+    (tmp_path / place / "named.py").write_text(APP.replace("def create_app()", "def made()"))
+    flask = ("flask", "--app", f"{place}/named:made", "pyqueue", "worker", "--mode", "process", "--concurrency", "2")
+    with running(tmp_path, *flask) as worker, PyQueue(tmp_path / "jobs.db") as queue:
+        jobs = [queue.push("default", "stamp", {"number": number}) for number in range(10)]
+        pids = {queue.wait_for(job_id, timeout=60) for job_id in jobs}
+
+        assert worker.end(signal.SIGTERM) == 0, worker.said()
+
+    assert 1 <= len(pids) <= 2 and worker.process.pid not in pids
+
+
 @pytest.mark.parametrize("arguments", [("pyqueue", "status"), ("routes",)])
 def test_commands_start_no_worker(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "app.py").write_text(APP)

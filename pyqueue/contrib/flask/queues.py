@@ -59,16 +59,22 @@ class AppQueue(PyQueue):
         handler: Callable[[Job], Any] | None = None,
         **options: Unpack[WorkerOptions],
     ) -> Worker:
-        """`PyQueue.worker`, on threads and event loops.
+        """`PyQueue.worker`, in contexts of the application.
 
         Raises:
-            ConfigError: mode "process", whose children know nothing of the application.
+            ConfigError: mode "process" with a handler, or without an `import_path` of `queue.of(app)`.
         """
         if options.get("mode") == "process":
-            raise ConfigError(
-                "mode 'process' is not for applications of Flask; run several flask pyqueue worker, or use threads "
-                "(the default)."
-            )
+            if handler is not None:
+                raise ConfigError(
+                    "mode 'process' runs the tasks of an application, and no other handler; leave it out."
+                )
+            if options.get("import_path") is None:
+                raise ConfigError(
+                    "mode 'process' has the jobs run by processes that make the application anew; expected "
+                    "flask --app MODULE pyqueue worker --mode process, or here import_path='MODULE:NAME' of a "
+                    "variable that is queue.of(app)."
+                )
         return super().worker(queues, handler, **options)
 
     def runs(self, handler: Callable[[Job], Any] | None) -> Handler | EitherHandler:
