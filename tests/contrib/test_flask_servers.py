@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pyqueue import PyQueue
+from tests.contrib.serving import PORT, ServingContract
 from tests.waiting import eventually
 
 pytest.importorskip("flask")
@@ -49,6 +50,15 @@ def create_app():
 
     return app
 """
+
+
+class TestServing(ServingContract):
+    def commands(self) -> list[Sequence[str]]:
+        pytest.importorskip("gunicorn")
+        site = "tests.contrib.flask_site:app"
+        gunicorn = ("-m", "gunicorn", site, "--workers", "4", "--threads", "4", "--bind", f"127.0.0.1:{PORT}")
+        worker = ("-m", "flask", "--app", site, "pyqueue", "worker", "--concurrency", "4", "--lease-ms", "2000")
+        return [gunicorn, worker]
 
 
 ENVIRONMENT = {**os.environ, "FLASK_PYQUEUE_STORAGE": "jobs.db", "FLASK_PYQUEUE_EMBEDDED_WORKERS": "1"}
