@@ -23,10 +23,7 @@ from pyqueue.contrib.fastapi import (
 )
 from pyqueue.core.errors import ConfigError, PyQueueError
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Using `httpx` with:DeprecationWarning"),
-    pytest.mark.sqlite("the dependencies do the same on any storage"),
-]
+pytestmark = pytest.mark.sqlite("the dependencies do the same on any storage")
 
 tasks = Tasks()
 

@@ -24,8 +24,6 @@ from pyqueue.core.errors import ConfigError, QueuePaused, StorageError, Validati
 from pyqueue.core.worker.embedded import EmbeddedWorker
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with:DeprecationWarning")
-
 
 def tasks_of_a_shop() -> Tasks:
     tasks = Tasks()

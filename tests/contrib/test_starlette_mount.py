@@ -18,10 +18,7 @@ from pyqueue import PyQueue
 from pyqueue.contrib.starlette import lifespan, mounted_api
 from pyqueue.core.errors import ConfigError
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Using `httpx` with:DeprecationWarning"),
-    pytest.mark.sqlite("what is asked of the queue does the same on any storage"),
-]
+pytestmark = pytest.mark.sqlite("what is asked of the queue does the same on any storage")
 JOBS = "/inside/api/v1/queues/q/jobs"
 PUSH: dict[str, Any] = {"name": "n", "data": None}
 
