@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -54,6 +54,16 @@ class Adapter(Protocol):
 
     def start_worker(self) -> subprocess.Popen[str]:
         """Starts a worker process of the shop."""
+        ...
+
+
+class OneOfSeveral(Protocol):
+    """One of several applications in this process, each with a queue of its own that it runs the jobs of."""
+
+    url: str  # where its queue is
+
+    def push(self) -> str:
+        """Asks for a page that pushes the job `name-of-queue`, whose result is the `url` it runs on; gives its id."""
         ...
 
 
@@ -162,6 +172,19 @@ class Contract:
 
         assert (found.status, missing.status) == (200, 404), (found, missing)
         assert missing.body["error"]["code"] == "NOT_FOUND"
+
+
+class ContractOfSeveral:
+    """The tests of adapters for frameworks that have several applications in a process: they give `several`."""
+
+    def test_applications_of_one_process_have_their_queues_apart(self, several: Sequence[OneOfSeveral]) -> None:
+        jobs = [app.push() for app in several for _ in range(3)]
+
+        for number, app in enumerate(several):
+            own = jobs[3 * number : 3 * number + 3]
+            with PyQueue(app.url) as queue:
+                assert {queue.wait_for(job, timeout=30) for job in own} == {app.url}
+                assert sorted(_jobs_of(queue, "name-of-queue")) == sorted(own)
 
 
 class ContractOfSettings:
