@@ -36,12 +36,13 @@ RATES = ("push", "drain", "end to end")
 
 
 class Peer(NamedTuple):
-    """A queue and its worker. `jobs`: how many make a run of about a second."""
+    """A queue and its worker. `jobs`: how many make a run of about a second; `pushes`: to be timed."""
 
     name: str
     queue: str
     worker: tuple[str, ...]
     jobs: int
+    pushes: int = 40
 
 
 OURS = Peer("pyqueue", "pyqueue", ("rqworker", "--concurrency", "8", "--verbosity", "0"), 1_000)
@@ -51,6 +52,7 @@ THEIRS = (
         "django_tasks_db",
         ("db_worker", "--queue-name", "bench", "--no-startup-delay", "--no-reload"),
         200,
+        10,  # Each waits for up to a second.
     ),
     Peer("django-q2", "django_q", ("qcluster",), 200),
     Peer("huey", "huey", ("run_huey", "--quiet"), 500),
@@ -133,7 +135,7 @@ def _measure(peer: Peer, python: str, settings: dict[str, str], figures: Figures
         worker = stack.enter_context(process([python, "-m", "django", *peer.worker], environment, keeps_output=False))
         figures.rates["drain"].append(answer(driver))
         time.sleep(1.0)
-        figures.latency_ms += [seconds * 1_000 for seconds in ask(f"latency {pushes}")]
+        figures.latency_ms += [seconds * 1_000 for seconds in ask(f"latency {min(pushes, peer.pushes)}")]
         began, _ = ask(f"push {peer.jobs}")
         figures.rates["end to end"].append(peer.jobs / (ask("finish 0") - began))
         figures.memory_mb.append(memory_mb(worker.pid))

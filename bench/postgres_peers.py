@@ -32,12 +32,13 @@ KINDS = ("push", "push in 50s", "drain", "end to end")
 
 
 class Peer(NamedTuple):
-    """A queue and its worker. `jobs`: how many make a run of about a second with one worker."""
+    """A queue and its worker. `jobs`: how many make a run of about a second with one worker; `pushes`: to be timed."""
 
     name: str
     module: str
     worker: tuple[str, ...]
     jobs: int
+    pushes: int = 50
 
 
 _PYQUEUE_FLAGS = ("--concurrency", "8", "--log-level", "warning")
@@ -54,6 +55,7 @@ THEIRS = (
         "by_django_tasks_db",
         ("django", "db_worker", "--queue-name", "bench", "--no-startup-delay", "--no-reload"),
         200,
+        10,  # Each waits for up to a second.
     ),
     Peer("pgqueuer", "by_pgqueuer", ("bench.peer.by_pgqueuer",), 1_000),
 )
@@ -89,7 +91,7 @@ def run(*, quick: bool) -> Iterator[Row]:
             for workers in numbers:
                 for peer in list(figures) if number % 2 else reversed(figures):
                     if not figures[peer].trouble and time.monotonic() < deadline:
-                        _try(places[peer], workers, figures[peer], pushes if workers == 1 else 0)
+                        _try(places[peer], workers, figures[peer], min(pushes, peer.pushes) if workers == 1 else 0)
     for peer in THEIRS:
         yield from _rows(peer, figures[peer], figures[OURS], numbers)
 
