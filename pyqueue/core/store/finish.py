@@ -51,18 +51,21 @@ _COMPLETE: Final = """
 
 # For PostgreSQL, whatever follows, in one round trip: where all have the same lease and result, as most batches have,
 # and where they differ. The keys stand in an array, and the state in a sum, so that jobs are found by their keys in
-# every plan: the index of leases holds all that were active since the table was vacuumed.
+# every plan: the index of leases holds all that were active since the table was vacuumed. The arrays come
+# as text, which asyncpg must be told.
 _COMPLETE_ALIKE: Final = """
     UPDATE pyqueue_job
     SET state = 4, completed_at = ?, updated_at = ?, result = CAST(? AS json), lease_until = NULL
-    WHERE id = ANY (CAST(? AS bigint[])) AND state + 0 = 3 AND lease_token = coalesce(?, lease_token)
+    WHERE id = ANY (CAST(CAST(? AS text) AS bigint[])) AND state + 0 = 3 AND lease_token = coalesce(?, lease_token)
     RETURNING id, queue, on_finish, slot
 """
 _COMPLETE_EACH: Final = """
     UPDATE pyqueue_job
     SET state = 4, completed_at = ?, updated_at = ?, result = lease.result, lease_until = NULL
-    FROM unnest(CAST(? AS bigint[]), CAST(? AS bigint[]), CAST(? AS json[])) AS lease (key, token, result)
-    WHERE id = ANY (CAST(? AS bigint[])) AND id = lease.key AND state + 0 = 3
+    FROM unnest(
+        CAST(CAST(? AS text) AS bigint[]), CAST(CAST(? AS text) AS bigint[]), CAST(CAST(? AS text) AS json[])
+    ) AS lease (key, token, result)
+    WHERE id = ANY (CAST(CAST(? AS text) AS bigint[])) AND id = lease.key AND state + 0 = 3
       AND lease_token = coalesce(lease.token, lease_token)
     RETURNING id, queue, on_finish, slot
 """
