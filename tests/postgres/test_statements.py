@@ -50,9 +50,9 @@ class FaultyStatements(Statements):
 
     fault: ClassVar[Fault | None] = None
 
-    def run(self, sql: str, params: Any) -> Answer:
+    def run(self, sql: str, params: Any, **around: Any) -> Answer:
         self._count()
-        return super().run(sql, params)
+        return super().run(sql, params, **around)
 
     def run_plain(self, sql: bytes) -> None:
         if not sql.startswith(b"ROLLBACK"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from pyqueue.core.store.dialect import ddl_for_postgres, for_postgres
 from pyqueue.core.store.models import MODELS
 from pyqueue.core.store.postgres import writer
 from pyqueue.core.store.postgres.connection import PostgresConnection
+from pyqueue.core.store.postgres.statements import Answer
 from tests import servers
 from tests.waiting import eventually
 
@@ -55,17 +57,17 @@ def test_a_commit_whose_answer_is_lost_is_looked_for(
     pg: PyQueue, monkeypatch: pytest.MonkeyPatch, is_kept: bool
 ) -> None:
     pg.push("q", "first")
-    commit, cuts = PostgresConnection.commit, iter([True])
+    run, cuts = PostgresConnection.execute_and_commit, iter([True])
 
-    def cut_off(self: PostgresConnection) -> None:
+    def cut_off(self: PostgresConnection, sql: str, params: Sequence[Any]) -> Answer:
         if not next(cuts, False):
-            return commit(self)
+            return run(self, sql, params)
         if is_kept:
-            commit(self)
+            run(self, sql, params)
         self.close()
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(PostgresConnection, "commit", cut_off)
+    monkeypatch.setattr(PostgresConnection, "execute_and_commit", cut_off)
     job_id = pg.push("q", "n", unique_key="k")
 
     assert pg.get_job(job_id).name == "n"
@@ -75,7 +77,7 @@ def test_a_commit_whose_answer_is_lost_is_looked_for(
 def test_a_commit_that_cannot_be_looked_for_says_so(pg: PyQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     pg.push("q", "first")
 
-    def cut_off(self: PostgresConnection) -> None:
+    def cut_off(self: PostgresConnection, _sql: str, _params: Sequence[Any]) -> Answer:
         self.close()
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
@@ -83,7 +85,7 @@ def test_a_commit_that_cannot_be_looked_for_says_so(pg: PyQueue, monkeypatch: py
         raise psycopg.OperationalError("connection refused")
 
     monkeypatch.setattr(writer, "_LOOK_SECONDS", 0.3)
-    monkeypatch.setattr(PostgresConnection, "commit", cut_off)
+    monkeypatch.setattr(PostgresConnection, "execute_and_commit", cut_off)
     monkeypatch.setattr(pg._runtime.store, "connect", unreachable)
 
     with pytest.raises(StorageError, match="could not be learnt"):

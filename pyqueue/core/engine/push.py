@@ -55,6 +55,8 @@ class Push(Struct, frozen=True):
         return self.merges
 
     def run(self, tx: Transaction) -> Sequence[int]:
+        if len(self.jobs) == 1 and self.merges:
+            tx.expect_open(self.queue)
         tokens = _require_open(tx, self.queue, len(self.jobs))
         if self.merges:
             take_tokens(tx, tokens)

@@ -11,29 +11,8 @@ from itertools import accumulate, pairwise
 from typing import Any, Final
 
 from pyqueue.core.store import counts, positions
-from pyqueue.core.store.rows import run_rows
 from pyqueue.core.store.transaction import Change, Transaction
 from pyqueue.core.transitions import Event
-
-_APPEND: Final = """
-    INSERT INTO pyqueue_event (happened_at, event, queue, source, state, first_id, jobs, other_ids, worker_id, error)
-    VALUES {rows}
-"""
-_WIDTH: Final = 10
-# On PostgreSQL the lock comes first, since each row of the join needs it; see `store.positions`.
-_APPEND_ON_POSTGRES: Final = """
-    WITH held AS MATERIALIZED (
-        SELECT pg_advisory_xact_lock_shared('pyqueue_position'::regclass::oid::int4, (last_value & 2147483647)::int4)
-        FROM pyqueue_position
-    )
-    INSERT INTO pyqueue_event (
-        position, happened_at, event, queue, source, state, first_id, jobs, other_ids, worker_id, error
-    )
-    SELECT nextval('pyqueue_position'), column1, column2, column3, column4::int, column5::int,
-           column6, column7, column8, column9, column10
-    FROM held, (VALUES {rows}) AS changes
-    RETURNING position, txid_current()
-"""
 
 # On PostgreSQL positions have gaps, so that what was forgotten is noted.
 _FIRST: Final = """
@@ -63,19 +42,10 @@ _FORGOTTEN_TO: Final = """
 """
 
 
-def append(tx: Transaction, changes: Sequence[Change]) -> None:
-    """Writes down the changes of this transaction; now and then the counts are brought up to them."""
+def append(tx: Transaction, changes: Sequence[Change]) -> bool:
+    """Writes down the changes of this transaction; gives whether it is time to bring the counts up to them."""
     rows = [_row(tx.now_us, change) for change in changes if change.keys]
-    cursor = run_rows(tx, _APPEND_ON_POSTGRES if tx.on_postgres else _APPEND, _WIDTH, rows)
-    if cursor is None:
-        return
-    if tx.on_postgres:
-        tx.trace = cursor.fetchall()[-1]
-        last = tx.trace[0]
-    else:
-        last = cursor.lastrowid or 0
-    if last % counts.FOLD_EVERY < len(rows):
-        counts.fold(tx)
+    return bool(rows) and tx.log(rows) % counts.FOLD_EVERY < len(rows)
 
 
 def _row(now_us: int, change: Change) -> tuple[Any, ...]:

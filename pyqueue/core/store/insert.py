@@ -33,6 +33,11 @@ _COLUMNS: Final = (
 
 _INSERT_PLAIN: Final = f"INSERT INTO pyqueue_job ({', '.join(_PLAIN_COLUMNS)}) VALUES {{rows}}"
 _INSERT_PLAINEST: Final = "INSERT INTO pyqueue_job (id, queue, name, data) VALUES {rows}"
+# Such a row where it may go with the statement that logs it, on PostgreSQL.
+_INSERT_ONE: Final = """
+    INSERT INTO pyqueue_job (id, queue, name, data, priority, rank)
+    SELECT column1, column2, column3, column4::json, column5, column6 FROM begun, (VALUES (?, ?, ?, ?, ?, ?)) AS job
+"""
 _INSERT: Final = f"INSERT INTO pyqueue_job ({', '.join(_COLUMNS)}) VALUES {{rows}}"
 _INSERT_KEYED: Final = f"INSERT INTO pyqueue_job ({', '.join(_COLUMNS)}, limit_key) VALUES {{rows}}"
 _INSERT_UNKEYED: Final = f"INSERT INTO pyqueue_job ({', '.join(_PLAIN_COLUMNS)}, limit_key) VALUES {{rows}}"
@@ -62,7 +67,9 @@ _LAST_RANK: Final = """
 
 def insert_plain(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
     """Rows of (id, queue, name, data, priority, rank), waiting at once, all else at its default."""
-    if any(row[4] or row[5] for row in rows):
+    if len(rows) == 1 and tx.on_postgres:
+        tx.execute_with_log(_INSERT_ONE, rows[0])
+    elif any(row[4] or row[5] for row in rows):
         run_rows(tx, _INSERT_PLAIN, 6, rows)
     else:
         run_rows(tx, _INSERT_PLAINEST, 4, [row[:4] for row in rows])

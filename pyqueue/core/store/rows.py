@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyqueue.core.limits import ROWS_PER_STATEMENT
 from pyqueue.core.store.executor import Cursor
-from pyqueue.core.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from pyqueue.core.store.transaction import Transaction
 
 T = TypeVar("T")
 

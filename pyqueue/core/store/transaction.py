@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from pyqueue.core import ids
 from pyqueue.core.store.executor import Cursor, Executor
+from pyqueue.core.store.rows import run_rows
 from pyqueue.core.transitions import Event
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ _LOOK: Final = f"""
     FROM (SELECT 1) LEFT JOIN pyqueue_queue AS queue ON queue.name = ?
 """
 
+_LOG: Final = """
+    INSERT INTO pyqueue_event (happened_at, event, queue, source, state, first_id, jobs, other_ids, worker_id, error)
+    VALUES {rows}
+"""
+_LOG_WIDTH: Final = 10
+
 
 class Effects:
     """What follows from the operations of a transaction, which happen all at one moment."""
@@ -99,6 +106,8 @@ class Transaction:
     on_postgres: ClassVar[bool] = False
     # Where on PostgreSQL it stands in the event log, and its number: if its commit is cut off, they tell its outcome.
     trace: tuple[int, int] | None = None
+    # Its last statement went there with its COMMIT: whether it is committed, only a look tells if the answer is lost.
+    is_sent_off = False
 
     def __init__(self, db: Executor, *, now_us: int, salt: int) -> None:
         self.execute: Callable[..., Cursor] = db.execute_sql
@@ -150,6 +159,18 @@ class Transaction:
     def look(self, queue: str, columns: str, params: Sequence[Any]) -> Any:
         """The row of some expressions, such as subqueries. On PostgreSQL the flags of the queue come with it."""
         return self.row(f"SELECT {columns}", params)
+
+    def expect_open(self, queue: str) -> None:
+        """Spares the look at a queue that most likely takes jobs, where a look is a round trip."""
+
+    def execute_with_log(self, sql: str, params: Sequence[Any]) -> None:
+        """Runs an INSERT, on PostgreSQL one that selects from `begun` and may wait for the log to go with it."""
+        self.execute(sql, params)
+
+    def log(self, rows: Sequence[Sequence[Any]]) -> int:
+        """Appends rows to the event log (`store.events`), as the last that is written; gives the highest position."""
+        cursor = run_rows(self, _LOG, _LOG_WIDTH, rows)
+        return 0 if cursor is None else cursor.lastrowid or 0
 
     def forget_queue(self, name: str) -> None:
         """To be called by whoever changes the row of a queue."""

@@ -64,11 +64,17 @@ class PostgresConnection:
         for name in ("json", "jsonb"):  # JSON stays text: the engine decodes it, and only where it is asked for.
             self._connection.adapters.register_loader(name, TextLoader)
         self._statements = Statements(self._connection, prepares=prepares and not location.is_pooled)
+        self.is_pooled: Final = location.is_pooled
+        self.backend_pid: Final = self._pid()
         self.writes = 0
+        self._is_wanted = False  # a transaction that is not begun yet
+        self._waits_for_disk = True
+        self._is_in_doubt = False  # was interrupted where nothing tells whether it was sent
 
-    @property
-    def backend_pid(self) -> int:
-        return self._connection.info.backend_pid
+    def _pid(self) -> int:
+        """The number of the server's process. A pooler says another one, so the server itself is asked."""
+        row = self._connection.execute("SELECT pg_backend_pid()").fetchone()
+        return 0 if row is None else int(row[0])
 
     @property
     def raw(self) -> psycopg.Connection[Any]:
@@ -77,24 +83,46 @@ class PostgresConnection:
 
     @property
     def is_usable(self) -> bool:
-        """Open, and outside any transaction."""
-        return not self._connection.closed and self._connection.info.transaction_status == pq.TransactionStatus.IDLE
+        """Open, outside any transaction, and not ended by the server meanwhile."""
+        is_idle = not self._connection.closed and self._connection.info.transaction_status == pq.TransactionStatus.IDLE
+        return is_idle and not self._statements.was_ended()
 
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None, /) -> Answer:
         """Runs a statement with `?` placeholders."""
         if not sql.lstrip().startswith("SELECT"):
             self.writes += 1
-        return self._statements.run(for_postgres(sql, self._schema), params)
+        is_wanted, self._is_wanted = self._is_wanted, False
+        return self._statements.run(for_postgres(sql, self._schema), params, begins=is_wanted)
+
+    def execute_and_commit(self, sql: str, params: Sequence[Any] | None = None, /) -> Answer:
+        """Runs the last statement of a transaction, and commits that, in one round trip.
+
+        Where the commit need not wait for the disk, the statement has to say so.
+        """
+        self.writes += 1
+        self._is_in_doubt = is_alone = self._is_wanted  # Then it is a transaction by itself.
+        self._is_wanted = False
+        answer = self._statements.run(for_postgres(sql, self._schema), params, commits=not is_alone)
+        self._is_in_doubt = False
+        return answer
 
     def begin(self, *, waits_for_disk: bool) -> None:
-        """Begins a transaction that at its commit waits for the disk, or does not."""
-        self._statements.run_plain(b"BEGIN" if waits_for_disk else b"BEGIN; SET LOCAL synchronous_commit = off")
+        """Begins a transaction, with its first statement; `commit` waits for the disk, or does not."""
+        self._is_wanted, self._waits_for_disk, self._is_in_doubt = True, waits_for_disk, False
 
     def commit(self) -> None:
-        self._statements.run_plain(b"COMMIT")
+        """Commits the transaction, if it was begun and is not committed."""
+        self._is_wanted = False
+        if self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
+            quick = b"" if self._waits_for_disk else b"SET LOCAL synchronous_commit = off; "
+            self._statements.run_plain(quick + b"COMMIT")
 
     def has_committed(self) -> bool | None:
         """Whether the transaction begun last was committed; None while the server has not answered to that."""
+        if self._is_wanted:
+            return False
+        if self._is_in_doubt:
+            return None
         status = self._connection.info.transaction_status
         return None if status not in (*_OPEN, pq.TransactionStatus.IDLE) else status not in _OPEN
 
@@ -105,6 +133,7 @@ class PostgresConnection:
 
     def rollback(self) -> bool:
         """Undoes what is open; False if the connection is not fit for use any more."""
+        self._is_wanted = False
         if self._connection.info.transaction_status in _OPEN:
             try:
                 self._statements.run_plain(b"ROLLBACK")

@@ -23,6 +23,10 @@ class Uncommitted(psycopg.OperationalError):
     """The connection broke at the commit, and a look has shown that nothing was kept."""
 
 
+class Unexpected(errors.SerializationFailure):
+    """A queue was paused, or limited, which this process did not know; nothing was written."""
+
+
 def is_collision(error: BaseException) -> bool:
     """Undone because of another transaction, so that it may simply be run again."""
     return isinstance(error, _COLLISIONS)

@@ -14,7 +14,6 @@ from pyqueue.core.store.transaction import Transaction
 R = TypeVar("R")
 
 _TRIES: Final = 3
-_NOTIFY: Final = "SELECT pg_notify(?, '')"
 
 
 class HostedPostgres(Hosted):
@@ -27,15 +26,17 @@ class HostedPostgres(Hosted):
         super().__init__(host, store)
 
     def _begun(self, salt: int) -> Transaction:
-        now_us = self._store.clock.now_us()
-        return PostgresTransaction(self._host, now_us=now_us, salt=salt, keys_from_us=self._store.keys_from_us(now_us))
+        store = self._store
+        return PostgresTransaction(
+            self._host, now_us=store.clock.now_us(), salt=salt, ahead=store.ahead, channel=store.channel
+        )
 
     def _transaction(self, salt: int) -> Transaction:
         return PostgresTransaction(self._host, now_us=self._store.clock.now_us(), salt=salt)
 
     def _before_commit(self, transaction: Transaction) -> None:
-        if transaction.effects.wakes:  # Heard when the host commits; if it rolls back, nobody hears of it.
-            self._host.execute_sql(_NOTIFY, (self._store.channel,)).fetchall()
+        assert isinstance(transaction, PostgresTransaction)
+        transaction.tell()  # Heard when the host commits; if it rolls back, nobody hears of it.
 
     def _guarded(self, run: Callable[[], R], *, in_savepoint: bool = True) -> R:
         for attempt in range(1, _TRIES + 1):

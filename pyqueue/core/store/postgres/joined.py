@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyqueue.core.errors import ConfigError
@@ -10,7 +11,7 @@ from pyqueue.core.store import effects, migrations
 from pyqueue.core.store.doors import cause_of, was_kept
 from pyqueue.core.store.operation import Operation
 from pyqueue.core.store.postgres.doors import door_of
-from pyqueue.core.store.postgres.errors import is_collision
+from pyqueue.core.store.postgres.errors import Unexpected, is_collision
 from pyqueue.core.store.postgres.transaction import PostgresTransaction
 from pyqueue.core.store.transaction import Effects
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _TRIES: Final = 3
-_NOTIFY: Final = "SELECT pg_notify(?, '')"
 _HAS_NO_TABLES: Final = "pyqueue_meta"
 
 
@@ -61,6 +61,9 @@ class JoinedPostgres:
         return outcome
 
     def _run_guarded(self, operation: Operation[R]) -> tuple[R, Effects]:
+        if getattr(operation, "never_clashes", False):
+            with suppress(Unexpected):
+                return self._run_once(operation)
         for attempt in range(1, _TRIES + 1):
             self._db.execute_sql("SAVEPOINT pyqueue_operation")
             try:
@@ -77,14 +80,13 @@ class JoinedPostgres:
         raise AssertionError
 
     def _run_once(self, operation: Operation[R]) -> tuple[R, Effects]:
-        now_us = self._store.clock.now_us()
+        store = self._store
         transaction = PostgresTransaction(
-            self._db, now_us=now_us, salt=self._salt, keys_from_us=self._store.keys_from_us(now_us)
+            self._db, now_us=store.clock.now_us(), salt=self._salt, ahead=store.ahead, channel=store.channel
         )
         result = operation.run(transaction)
-        effects.write(transaction, logs_events=self._store.logs_events)
-        if transaction.effects.wakes:  # Heard when the caller commits; he may roll back, and nobody hears of it.
-            self._db.execute_sql(_NOTIFY, (self._store.channel,)).fetchall()
+        effects.write(transaction, logs_events=store.logs_events)
+        transaction.tell()  # Heard when the caller commits; he may roll back, and nobody hears of it.
         return result, transaction.effects
 
     def _require_same_database(self) -> None:

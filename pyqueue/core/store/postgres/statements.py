@@ -6,7 +6,9 @@ statements of this package do not use: they bind numbers, text and null, and non
 
 from __future__ import annotations
 
+import select
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -73,8 +75,10 @@ class Statements:
         self._names: dict[_Text, bytes] = {}
         self._named = 0
 
-    def run(self, sql: str, params: Sequence[Any] | None) -> Answer:
-        """One statement; in the transaction that is open, else in one of its own.
+    def run(self, sql: str, params: Sequence[Any] | None, *, begins: bool = False, commits: bool = False) -> Answer:
+        """One statement; in the transaction that is open, or that it `begins`, else in one of its own.
+
+        A BEGIN before and a COMMIT after it are sent together with it, in one round trip.
 
         Raises:
             psycopg.Error: as psycopg would. TypeError: a parameter of another kind.
@@ -82,11 +86,68 @@ class Statements:
         types, values = _bound(params or ())
         text = (sql.encode(), types)
         name = self._name_of(text) if self._prepares else None
-        if name is None:
+        if begins or commits:
+            result = self._run_between(name, text, values, begins=begins, commits=commits)
+        elif name is None:
             result = self._pgconn.exec_params(text[0], values, types)
         else:
             result = self._pgconn.exec_prepared(name, values)  # type: ignore[arg-type]  # None is null here too
         return Answer(self._checked(result), self._rows_of)
+
+    def _run_between(
+        self, name: bytes | None, text: _Text, values: list[Buffer | None], *, begins: bool, commits: bool
+    ) -> pq.abc.PGresult:
+        """The result of the statement, or of the first of all that failed."""
+        pgconn = self._pgconn
+        pgconn.enter_pipeline_mode()
+        try:
+            if begins:
+                pgconn.send_query_params(b"BEGIN", None)
+            if name is None:
+                pgconn.send_query_params(text[0], values, text[1])
+            else:
+                pgconn.send_query_prepared(name, values)
+            if commits:
+                pgconn.send_query_params(b"COMMIT", None)
+            pgconn.pipeline_sync()
+            results = self._results()
+        finally:
+            with suppress(psycopg.OperationalError):  # Lost, or interrupted: it is not used again.
+                pgconn.exit_pipeline_mode()
+        return next((result for result in results if result.status not in _GOOD), results[begins])
+
+    def _results(self) -> list[pq.abc.PGresult]:
+        """Those of the statements that were sent, up to the end of the pipeline."""
+        pgconn = self._pgconn
+        while pgconn.flush():  # The server takes its time with a large statement.
+            self._wait(select.POLLIN | select.POLLOUT)
+            pgconn.consume_input()
+        results: list[pq.abc.PGresult] = []
+        while True:
+            while pgconn.is_busy():  # Not in `get_result`, which lets no other thread of Python go on meanwhile.
+                self._wait(select.POLLIN)
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
+                return results
+            if result is not None:
+                results.append(result)
+            elif pgconn.status != pq.ConnStatus.OK:
+                raise psycopg.OperationalError(pgconn.get_error_message(self._connection.info.encoding))
+
+    def _wait(self, events: int, milliseconds: int | None = None) -> bool:
+        poll = select.poll()
+        poll.register(self._pgconn.socket, events)
+        return bool(poll.poll(milliseconds))
+
+    def was_ended(self) -> bool:
+        """Whether the server has ended the connection while nothing was run on it."""
+        try:
+            while self._wait(select.POLLIN, 0):
+                self._pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+        return False
 
     def run_plain(self, sql: bytes) -> None:
         """Statements without parameters and rows, several of them in one round trip."""

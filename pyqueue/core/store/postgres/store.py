@@ -16,6 +16,7 @@ from pyqueue.core.errors import QueueClosed, StorageError
 from pyqueue.core.store import migrations, script
 from pyqueue.core.store.dialect import quoted_name
 from pyqueue.core.store.postgres import errors
+from pyqueue.core.store.postgres.ahead import Ahead
 from pyqueue.core.store.postgres.bell import PostgresBell
 from pyqueue.core.store.postgres.connection import Location, PostgresConnection
 from pyqueue.core.store.postgres.joined import JoinedPostgres
@@ -67,7 +68,6 @@ class PostgresStore:
         self._salt: int | None = None
         self._watch: PostgresWriter | None = None
         self._looks = 0
-        self._keys_us = 0
         self._is_closed = False
         self._prepares = True
         self.after_fork()
@@ -81,11 +81,6 @@ class PostgresStore:
     def is_near(self) -> bool:
         """Each statement is a round trip, so event loops leave transactions to a thread."""
         return False
-
-    def keys_from_us(self, now_us: int) -> int:
-        """The time for new keys: those of one process grow even if its clock goes back."""
-        self._keys_us = max(self._keys_us, now_us)
-        return self._keys_us
 
     @property
     def salt(self) -> int:
@@ -279,6 +274,7 @@ class PostgresStore:
 
     def after_fork(self) -> None:
         """Begins afresh: psycopg leaves what another process has opened open."""
+        self.ahead = Ahead()
         self._mutex = threading.Lock()
         self._opening = threading.Lock()
         self._free = threading.Semaphore(self.location.pool_size)
@@ -297,7 +293,7 @@ def migrate(connection: PostgresConnection, location: Location) -> int:
         raise StorageError(f"PostgreSQL {version // 10_000} is too old; expected at least {VERSION_MIN // 10_000}.")
     if migrations.version_of(connection) == len(migrations.STEPS):
         return migrations.salt_of(connection)
-    connection.begin(waits_for_disk=True)
+    connection.raw.execute("BEGIN")
     try:
         connection.raw.execute(
             "SELECT pg_advisory_xact_lock($1)", (_MIGRATION_LOCK + zlib.crc32((location.schema or "").encode()),)
