@@ -141,6 +141,10 @@ class PostgresConnection:
                 return False
         return self.is_usable
 
+    def cancel(self) -> None:
+        """Ends the statement that another thread runs on it."""
+        self._connection.cancel()
+
     def close(self) -> None:
         """Closes it, whatever state it is in."""
         try:

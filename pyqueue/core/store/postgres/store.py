@@ -21,6 +21,7 @@ from pyqueue.core.store.postgres.bell import PostgresBell
 from pyqueue.core.store.postgres.connection import Location, PostgresConnection
 from pyqueue.core.store.postgres.joined import JoinedPostgres
 from pyqueue.core.store.postgres.transaction import PostgresTransaction
+from pyqueue.core.store.postgres.vacuum import Vacuum
 from pyqueue.core.store.postgres.writer import PostgresWriter
 from pyqueue.core.store.store import Durability, Writer
 from pyqueue.core.store.transaction import Transaction
@@ -236,7 +237,8 @@ class PostgresStore:
                 attempt += 1
 
     def tidy(self) -> None:
-        """Looks at the server's clock again."""
+        """Looks at the server's clock again, and for dead rows."""
+        self._vacuum.begin()
         writer = self.take_writer(waits=False)
         if writer is None:
             return
@@ -258,6 +260,7 @@ class PostgresStore:
             self._free.release()
         if self._watch is not None:
             self._watch.drop()
+        self._vacuum.close()
 
     def _drop_idle(self) -> None:
         with self._mutex:
@@ -280,6 +283,7 @@ class PostgresStore:
         self._free = threading.Semaphore(self.location.pool_size)
         self._idle: list[PostgresWriter] = []
         self._watch = None
+        self._vacuum = Vacuum(self.connect)
 
 
 def migrate(connection: PostgresConnection, location: Location) -> int:
