@@ -20,7 +20,7 @@ from pyqueue.cli.worker import worker
 from pyqueue.cli.workers import workers
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("pyqueue", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="pyqueue %(version)s")
 def main() -> None:
     """Persistent background jobs in one file, or in PostgreSQL.

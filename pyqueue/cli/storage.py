@@ -52,10 +52,18 @@ def require_queue(storage: str) -> None:
         if not store.exists():
             raise ConfigError(
                 f"there is no queue in {store.path}; expected one that was used before, "
-                "or made by `pyqueue migrate`. Check --storage."
+                f"or made by `{_program()} migrate`. Check the storage."
             )
     finally:
         store.close()
+
+
+def _program() -> str:
+    """How the commands are called here: `pyqueue`, or `flask pyqueue` inside of an application's."""
+    context = click.get_current_context(silent=True)
+    while context is not None and "migrate" not in getattr(context.command, "commands", ()):
+        context = context.parent
+    return "pyqueue" if context is None else context.command_path
 
 
 def _file(storage: str) -> str:

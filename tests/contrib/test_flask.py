@@ -227,6 +227,17 @@ def test_commands_work_on_the_application_that_has_them(extension: FlaskQueue, t
     assert processes.exit_code == 2 and "expected flask --app MODULE:FACTORY" in processes.stderr
 
 
+def test_a_command_before_the_first_use_says_how_to_make_the_queue(extension: FlaskQueue, tmp_path: Path) -> None:
+    runner = app_of(extension, tmp_path).test_cli_runner()
+
+    before = runner.invoke(args=["pyqueue", "schedules", "list"])
+    made = runner.invoke(args=["pyqueue", "migrate"])
+    after = runner.invoke(args=["pyqueue", "schedules", "list"])
+
+    assert before.exit_code == 2 and "made by `shop pyqueue migrate`" in before.stderr
+    assert (made.exit_code, after.exit_code) == (0, 0), made.stderr
+
+
 def test_a_worker_in_mode_process_has_to_know_how_children_make_the_application(
     extension: FlaskQueue, tmp_path: Path
 ) -> None:
