@@ -13,7 +13,7 @@ import pytest
 from pyqueue import PyQueue
 from pyqueue.core.config import postgres_location
 from pyqueue.core.errors import ConfigError, DuplicateKey, PyQueueError, StorageError
-from pyqueue.core.store import claim, insert, lease, wakeup
+from pyqueue.core.store import claim, insert, lease, positions, wakeup
 from pyqueue.core.store.dialect import ddl_for_postgres, for_postgres
 from pyqueue.core.store.models import MODELS
 from pyqueue.core.store.postgres import writer
@@ -244,3 +244,18 @@ def test_a_lock_that_is_never_given_up_ends_in_an_error_that_says_so(url: str, c
                 queue.ack(job)
 
         queue.ack(job)
+
+
+@pytest.mark.parametrize("start", [10, 2**31 - 3, 2**31 + 3, 5 * 2**31], ids=str)
+@pytest.mark.parametrize("ahead", [-5, 0, 5])
+def test_the_log_is_settled_up_to_the_oldest_who_writes_and_never_back_from_there(
+    pg: PyQueue, connection: psycopg.Connection, start: int, ahead: int
+) -> None:
+    """A writer may have begun while we look, where the sequence stood a little later than we have read."""
+    pg.push("q", "n")
+    connection.execute("SELECT setval('pyqueue_position', %s)", [start])
+    connection.execute(
+        "SELECT pg_advisory_lock_shared('pyqueue_position'::regclass::oid::int4, %s)", [(start + ahead) & (2**31 - 1)]
+    )
+
+    assert pg._runtime.read(positions.settled) == start + min(ahead, 0)

@@ -13,11 +13,13 @@ from typing import Final
 from pyqueue.core.store.transaction import Transaction
 
 # The sequence is read before the locks: who takes his after this look gets a position beyond it. The key has
-# 31 bits; how far the lock lies behind the sequence makes it whole.
+# 31 bits; how far the lock lies behind the sequence makes it whole. It may also lie a little before it, since the
+# sequence goes on while we look: so the distance is a number with a sign, of 31 bits too.
 _SETTLED: Final = """
     SELECT /*lite*/coalesce(max(position), 0) FROM pyqueue_event/*pg
         least(sequence.last_value, (
-            SELECT min(sequence.last_value - ((sequence.last_value - objid::bigint) & 2147483647)) FROM pg_locks
+            SELECT min(sequence.last_value + 1073741824
+                - ((sequence.last_value - objid::bigint + 1073741824) & 2147483647)) FROM pg_locks
             WHERE locktype = 'advisory' AND classid = 'pyqueue_position'::regclass AND objsubid = 2
               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         ))
