@@ -254,7 +254,8 @@ class Model:
                 job.has_waited_elsewhere = True
                 revived.append(ready[0])
         for each, job in self.jobs.items():
-            if each in revived or (job.state == "blocked" and job.goes_on):
+            waits_again = job.state == "blocked" and job.goes_on and not set(revived).isdisjoint(job.parents)
+            if each in revived or waits_again:
                 self.look_at_parents(job)
                 job.state = "blocked" if job.waits_for else "waiting"
         return revived
