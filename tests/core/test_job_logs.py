@@ -11,6 +11,7 @@ import pytest
 
 from pyqueue import PyQueue
 from pyqueue.core.errors import JobNotFound
+from pyqueue.core.job import LogPage
 from tests.waiting import eventually
 
 
@@ -96,3 +97,27 @@ def test_following_a_job_that_is_over_gives_what_is_there(queue: PyQueue) -> Non
         next(iter(queue.follow_logs(job)))
     with pytest.raises(JobNotFound):
         queue.logs(job)
+
+
+def test_a_wait_for_messages_goes_on_when_it_was_woken_for_something_else(queue: PyQueue) -> None:
+    """As on PostgreSQL by the late news of what was there before."""
+    queue.push("q", "n")
+    [job] = queue.pull("q")
+    wakeups = queue._runtime.wakeups
+    pages: list[LogPage] = []
+    threads = [
+        threading.Thread(target=lambda: pages.append(queue.log_page(job, wait_ms=20_000))),
+        threading.Thread(target=lambda: pages.append(asyncio.run(queue.alog_page(job, wait_ms=20_000)))),
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        eventually(lambda: len(wakeups._waiters) == 2, what="two that wait")
+        wakeups.notify_all()
+    eventually(lambda: len(wakeups._waiters) == 2, what="two that wait again")
+
+    queue.progress(job, 1, "news")
+    for thread in threads:
+        thread.join(20)
+
+    assert [[entry.message for entry in page.entries] for page in pages] == [["news"], ["news"]]

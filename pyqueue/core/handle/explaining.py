@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
@@ -16,7 +15,7 @@ from pyqueue.core.handle.runtime import Runtime
 from pyqueue.core.job import LogEntry, LogPage
 from pyqueue.core.store import jobs
 from pyqueue.core.store.transaction import Transaction
-from pyqueue.core.store.wakeup import Waiter, job_topic, log_topic
+from pyqueue.core.store.wakeup import job_topic, log_topic
 from pyqueue.core.validate import integer
 
 
@@ -60,38 +59,13 @@ class Explaining:
             JobNotFound. One that is removed while we wait has just ended.
         """
         key, seconds = self._runtime.read(partial(_checked, job=job, after=after, wait_ms=wait_ms))
-        page = self._runtime.read(partial(_news, key=key, after=after))
-        if page.entries or page.is_over or not seconds:
-            return page
-        woken = threading.Event()
-        waiter = Waiter((log_topic(key), job_topic(key)), woken.set)
-        self._runtime.wakeups.add(waiter)
-        try:
-            page = self._runtime.read(partial(_news, key=key, after=after))  # What came before we listened.
-            if not page.entries and not page.is_over:
-                woken.wait(seconds)
-        finally:
-            self._runtime.wakeups.remove(waiter)
-        return self._runtime.read(partial(_news, key=key, after=after))
+        return waiting.until(self._runtime, _topics(key), partial(_news, key=key, after=after), _is_worth, seconds)
 
     async def alog_page(self, job: JobOrId, *, after: int = 0, wait_ms: int = 0) -> LogPage:
         """`log_page` for event loops."""
-        import asyncio
-
         key, seconds = await self._runtime.aread(partial(_checked, job=job, after=after, wait_ms=wait_ms))
-        page = await self._runtime.aread(partial(_news, key=key, after=after))
-        if page.entries or page.is_over or not seconds:
-            return page
-        woken = asyncio.Event()
-        waiter = Waiter((log_topic(key), job_topic(key)), waiting.setter(woken))
-        self._runtime.wakeups.add(waiter)
-        try:
-            page = await self._runtime.aread(partial(_news, key=key, after=after))  # As in `log_page`.
-            if not page.entries and not page.is_over:
-                await waiting.wait(woken, seconds)
-        finally:
-            self._runtime.wakeups.remove(waiter)
-        return await self._runtime.aread(partial(_news, key=key, after=after))
+        read = partial(_news, key=key, after=after)
+        return await waiting.auntil(self._runtime, _topics(key), read, _is_worth, seconds)
 
     def follow_logs(self, job: JobOrId, *, after: int = 0) -> Iterator[LogEntry]:
         """The messages of a job, those there are and then each as it is written, until the job has ended.
@@ -102,41 +76,25 @@ class Explaining:
         integer(after, "after", 0, 2**63 - 1)
         key = self._runtime.read(lambda tx: require_job(tx, job_id(job))).key
         while True:
-            woken = threading.Event()
-            waiter = Waiter((log_topic(key), job_topic(key)), woken.set)
-            self._runtime.wakeups.add(waiter)
-            try:
-                entries, is_over = self._runtime.read(partial(_news, key=key, after=after))
-                if not entries and not is_over:
-                    woken.wait(waiting.LONGEST_SECONDS)
-            finally:
-                self._runtime.wakeups.remove(waiter)
-            yield from entries
-            if is_over:
+            read = partial(_news, key=key, after=after)
+            page = waiting.until(self._runtime, _topics(key), read, _is_worth)
+            yield from page.entries
+            if page.is_over:
                 return
-            after = entries[-1].number if entries else after
+            after = page.entries[-1].number
 
     async def afollow_logs(self, job: JobOrId, *, after: int = 0) -> AsyncIterator[LogEntry]:
         """`follow_logs` for event loops."""
-        import asyncio
-
         integer(after, "after", 0, 2**63 - 1)
         key = (await self._runtime.aread(lambda tx: require_job(tx, job_id(job)))).key
         while True:
-            woken = asyncio.Event()
-            waiter = Waiter((log_topic(key), job_topic(key)), waiting.setter(woken))
-            self._runtime.wakeups.add(waiter)
-            try:
-                entries, is_over = await self._runtime.aread(partial(_news, key=key, after=after))
-                if not entries and not is_over:
-                    await waiting.wait(woken, waiting.LONGEST_SECONDS)
-            finally:
-                self._runtime.wakeups.remove(waiter)
-            for entry in entries:
+            read = partial(_news, key=key, after=after)
+            page = await waiting.auntil(self._runtime, _topics(key), read, _is_worth)
+            for entry in page.entries:
                 yield entry
-            if is_over:
+            if page.is_over:
                 return
-            after = entries[-1].number if entries else after
+            after = page.entries[-1].number
 
 
 def _entries(tx: Transaction, wanted: str, after: int) -> list[LogEntry]:
@@ -154,3 +112,11 @@ def _news(tx: Transaction, *, key: int, after: int) -> LogPage:
     entries = jobs.logs_after(tx, key, after, limits.LOGS_MAX)
     job = jobs.get(tx, key)
     return LogPage(entries, job is None or job.state.is_terminal)
+
+
+def _is_worth(page: LogPage) -> bool:
+    return bool(page.entries or page.is_over)
+
+
+def _topics(key: int) -> tuple[str, str]:
+    return log_topic(key), job_topic(key)

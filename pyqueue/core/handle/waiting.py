@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyqueue.core.engine.allowance import next_pull_us
 from pyqueue.core.engine.intervene import require_job
@@ -22,9 +22,11 @@ from pyqueue.core.store.wakeup import EVENTS_TOPIC, Waiter, job_topic
 if TYPE_CHECKING:
     import asyncio  # At run time where an event loop is at work, and so has imported it.
 
+R = TypeVar("R")
+
 _FOREVER = float("inf")
 # threading and asyncio refuse to wait for infinity; an hour later we look once more.
-LONGEST_SECONDS = 3_600.0
+_LONGEST_SECONDS = 3_600.0
 
 
 def pull(runtime: Runtime, operation: Pull, wait_ms: float, is_over: Callable[[], bool] = lambda: False) -> list[Job]:
@@ -78,38 +80,64 @@ async def apull(runtime: Runtime, operation: Pull, wait_ms: int) -> list[Job]:
     return []
 
 
-def events(runtime: Runtime, read: Callable[[Transaction], EventPage], wait_ms: float) -> EventPage:
-    """Waits up to `wait_ms` for the page that `read` gives to hold something; gives it as it is then."""
-    deadline = time.monotonic() + wait_ms / 1_000
+def until(
+    runtime: Runtime,
+    topics: Sequence[str],
+    read: Callable[[Transaction], R],
+    is_enough: Callable[[R], bool],
+    seconds: float = _FOREVER,
+) -> R:
+    """What `read` gives once that is enough, looked at when there may be news of a topic; as it is after `seconds`."""
+    deadline = time.monotonic() + seconds
     while True:
         woken = threading.Event()
-        waiter = Waiter((EVENTS_TOPIC,), woken.set)
+        waiter = Waiter(topics, woken.set)
         runtime.wakeups.add(waiter)
         try:
-            page = runtime.read(read)
-            if page.changes or page.has_gap or time.monotonic() >= deadline:
-                return page
+            found = runtime.read(read)
+            if is_enough(found) or time.monotonic() >= deadline:
+                return found
             woken.wait(_bounded(_FOREVER, deadline))
         finally:
             runtime.wakeups.remove(waiter)
 
 
-async def aevents(runtime: Runtime, read: Callable[[Transaction], EventPage], wait_ms: float) -> EventPage:
-    """`events` for event loops."""
+async def auntil(
+    runtime: Runtime,
+    topics: Sequence[str],
+    read: Callable[[Transaction], R],
+    is_enough: Callable[[R], bool],
+    seconds: float = _FOREVER,
+) -> R:
+    """`until` for event loops."""
     import asyncio
 
-    deadline = time.monotonic() + wait_ms / 1_000
+    deadline = time.monotonic() + seconds
     while True:
         woken = asyncio.Event()
-        waiter = Waiter((EVENTS_TOPIC,), setter(woken))
+        waiter = Waiter(topics, setter(woken))
         runtime.wakeups.add(waiter)
         try:
-            page = await runtime.aread(read)
-            if page.changes or page.has_gap or time.monotonic() >= deadline:
-                return page
+            found = await runtime.aread(read)
+            if is_enough(found) or time.monotonic() >= deadline:
+                return found
             await wait(woken, _bounded(_FOREVER, deadline))
         finally:
             runtime.wakeups.remove(waiter)
+
+
+def events(runtime: Runtime, read: Callable[[Transaction], EventPage], wait_ms: float) -> EventPage:
+    """Waits up to `wait_ms` for the page that `read` gives to hold something; gives it as it is then."""
+    return until(runtime, (EVENTS_TOPIC,), read, _holds_something, wait_ms / 1_000)
+
+
+async def aevents(runtime: Runtime, read: Callable[[Transaction], EventPage], wait_ms: float) -> EventPage:
+    """`events` for event loops."""
+    return await auntil(runtime, (EVENTS_TOPIC,), read, _holds_something, wait_ms / 1_000)
+
+
+def _holds_something(page: EventPage) -> bool:
+    return bool(page.changes or page.has_gap)
 
 
 def wait_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any:
@@ -124,34 +152,18 @@ async def await_for(runtime: Runtime, job_id: str, timeout: float | None) -> Any
 
 def ended(runtime: Runtime, job_id: str, seconds: float) -> Job:
     """Waits up to `seconds` for the job to finish; gives it as it is then."""
-    deadline = time.monotonic() + seconds
-    while True:
-        woken = threading.Event()
-        waiter = _waiter_for(runtime, job_id, woken.set)
-        try:
-            job = runtime.read(lambda tx: require_job(tx, job_id))
-            if job.state.is_terminal or time.monotonic() >= deadline:
-                return job
-            woken.wait(_bounded(_FOREVER, deadline))
-        finally:
-            runtime.wakeups.remove(waiter)
+    topics = (job_topic(runtime.key_of(job_id)),)
+    return until(runtime, topics, lambda tx: require_job(tx, job_id), _is_over, seconds)
 
 
 async def aended(runtime: Runtime, job_id: str, seconds: float) -> Job:
     """`ended` for event loops."""
-    import asyncio
+    topics = (job_topic(runtime.key_of(job_id)),)
+    return await auntil(runtime, topics, lambda tx: require_job(tx, job_id), _is_over, seconds)
 
-    deadline = time.monotonic() + seconds
-    while True:
-        woken = asyncio.Event()
-        waiter = _waiter_for(runtime, job_id, setter(woken))
-        try:
-            job = await runtime.aread(lambda tx: require_job(tx, job_id))
-            if job.state.is_terminal or time.monotonic() >= deadline:
-                return job
-            await wait(woken, _bounded(_FOREVER, deadline))
-        finally:
-            runtime.wakeups.remove(waiter)
+
+def _is_over(job: Job) -> bool:
+    return job.state.is_terminal
 
 
 def _seconds_to_wait(tx: Transaction, operation: Pull) -> float:
@@ -180,13 +192,7 @@ def _is_worth_a_try(waiter: Waiter, seconds: float, deadline: float) -> bool:
 
 
 def _bounded(seconds: float, deadline: float) -> float:
-    return min(seconds, max(0.0, deadline - time.monotonic()), LONGEST_SECONDS)
-
-
-def _waiter_for(runtime: Runtime, job_id: str, wake: Callable[[], None]) -> Waiter:
-    waiter = Waiter((job_topic(runtime.key_of(job_id)),), wake)
-    runtime.wakeups.add(waiter)
-    return waiter
+    return min(seconds, max(0.0, deadline - time.monotonic()), _LONGEST_SECONDS)
 
 
 def _result_of(job: Job) -> Any:
