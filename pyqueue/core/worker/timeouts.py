@@ -49,6 +49,7 @@ class Timeouts:
     def _watch(self) -> None:
         while not self._is_stopped:
             self._wake.clear()
+            self._looks_at = _NEVER  # A run that begins while it looks may be one that it does not see: it looks again.
             seconds = self._expire_and_look()
             self._looks_at = time.monotonic() + seconds
             self._wake.wait(min(seconds, _LONGEST_SECONDS))
