@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from pyqueue.core.clock import Clock
 from pyqueue.core.errors import ConfigError
-from pyqueue.core.store.sqlite import SqliteStore
 from pyqueue.core.store.store import Durability, Store
 from pyqueue.core.validate import shown
 
@@ -34,9 +33,12 @@ def store_of(url: str | os.PathLike[str], *, durability: Durability, clock: Cloc
     Raises:
         ConfigError: the URL is none that is known, or the driver is not installed.
     """
+    # Either store with its driver is some megabytes and milliseconds of a process that needs the other.
     if not is_postgres(url):
+        from pyqueue.core.store.sqlite import SqliteStore
+
         return SqliteStore(sqlite_path(url), durability=durability, clock=clock, logs_events=logs_events)
-    from pyqueue.core.store.postgres.store import PostgresStore  # psycopg takes 100 ms, and most have no use for it
+    from pyqueue.core.store.postgres.store import PostgresStore
 
     return PostgresStore(postgres_location(str(url)), durability=durability, clock=clock, logs_events=logs_events)
 

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-import peewee
 import psycopg
 
 from pyqueue.core.store import connection as store_connection
@@ -81,13 +80,13 @@ def _error(text: str, code: int) -> sqlite3.OperationalError:
     return error
 
 
-# What replaces the class that the store opens its connections with.
-FaultyDatabase = partial(peewee.SqliteDatabase, factory=FaultyConnection)
+# What replaces that with which the store opens its connections.
+faulty_connect = partial(sqlite3.connect, factory=FaultyConnection)
 
 
 def use_faulty_connections() -> None:
     """From now on, in this process. Tests prefer a `monkeypatch` of the same attribute, which ends with them."""
-    vars(store_connection)["SqliteDatabase"] = FaultyDatabase
+    vars(store_connection)["connect"] = faulty_connect
 
 
 @contextmanager

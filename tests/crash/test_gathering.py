@@ -23,7 +23,7 @@ from pyqueue.core.errors import PyQueueError, StorageError
 from pyqueue.core.store import connection as store_connection
 from pyqueue.core.store.transaction import Transaction
 from pyqueue.testing import FakeClock
-from tests.crash.faults import Dump, Fault, FaultyDatabase, armed, assert_sound, disk_error, disk_full, dump, interrupt
+from tests.crash.faults import Dump, Fault, armed, assert_sound, disk_error, disk_full, dump, faulty_connect, interrupt
 from tests.crash.scenarios import Prepared, prepare
 from tests.waiting import eventually
 from tests.writers import all_writers_taken
@@ -80,7 +80,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Prepared]:
 @pytest.fixture(autouse=True, scope="module")
 def faulty() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_connection, "SqliteDatabase", FaultyDatabase)
+        patch.setattr(store_connection, "connect", faulty_connect)
         yield
 
 

@@ -22,12 +22,12 @@ from tests.crash.faults import (
     Dump,
     Fault,
     FaultyConnection,
-    FaultyDatabase,
     armed,
     assert_sound,
     disk_error,
     disk_full,
     dump,
+    faulty_connect,
     interrupt,
     kill,
 )
@@ -57,7 +57,7 @@ class Course:
 
 @pytest.fixture(autouse=True)
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_connection, "SqliteDatabase", FaultyDatabase)
+    monkeypatch.setattr(store_connection, "connect", faulty_connect)
 
 
 @pytest.fixture(scope="module")

@@ -67,6 +67,24 @@ print(threading.active_count(), sorted(loaded & {"click", "rich", "sqlalchemy", 
     assert done.stdout.split(maxsplit=1) == ["1", "[]\n"]
 
 
+def test_work_on_a_file_imports_no_driver_but_its_own(tmp_path: Path) -> None:
+    """peewee imports each that is installed, and psycopg alone is 10 MB of a process."""
+    program = """
+import sys
+from pyqueue import PyQueue
+with PyQueue(sys.argv[1]) as queue:
+    queue.push("q", "n")
+    queue.worker("q", lambda job: None, burst=True).run()
+print(sorted({"peewee", "psycopg", "psycopg2"} & set(sys.modules)))
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "jobs.db")], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     source = tmp_path / "source"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(source)], check=True)

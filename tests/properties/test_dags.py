@@ -14,7 +14,7 @@ from pyqueue import Job, PyQueue, PyQueueError
 from pyqueue.core.errors import StorageError
 from pyqueue.core.store import connection as store_connection
 from pyqueue.testing import FakeClock
-from tests.crash.faults import Fault, FaultyDatabase, armed, assert_sound, disk_error
+from tests.crash.faults import Fault, armed, assert_sound, disk_error, faulty_connect
 from tests.properties.model import DEAD, Model, ModelJob, Refused
 
 LEASE_MS = 1_000
@@ -200,7 +200,7 @@ class Graph:
 
 @pytest.fixture(autouse=True)
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_connection, "SqliteDatabase", FaultyDatabase)
+    monkeypatch.setattr(store_connection, "connect", faulty_connect)
 
 
 def _law(examples: int) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 
 from pyqueue.core.errors import ConfigError, StorageCorrupt
-from pyqueue.core.store.connection import BUSY_SECONDS, DATABASE_ERRORS, meaning_of
+from pyqueue.core.store.connection import BUSY_SECONDS, meaning_of
 
 
 def back_up(path: str, target: str) -> int:
@@ -25,7 +25,7 @@ def back_up(path: str, target: str) -> int:
     try:
         _copy(path, partial)
         os.replace(partial, target)
-    except DATABASE_ERRORS as error:
+    except sqlite3.Error as error:
         raise meaning_of(error, path) from error
     except OSError as error:
         raise ConfigError(f"cannot write {target!r}: {error.strerror}.") from error

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-from pyqueue.core.store.connection import DATABASE_ERRORS, Connection
+from pyqueue.core.store.connection import Connection
 from pyqueue.core.store.uses import Uses
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class Checkpointer:
             with self._uses.one(), self._turn():
                 mode = "TRUNCATE" if is_very_long else "RESTART"
                 connection.execute_sql(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        except (*DATABASE_ERRORS, OSError) as error:
+        except (sqlite3.Error, OSError) as error:
             log.debug("checkpoint put off", extra={"error": str(error)})
 
     @contextmanager

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from typing import Final, NamedTuple
 
-from pyqueue.core.store.connection import BUSY_SECONDS, DATABASE_ERRORS
+from pyqueue.core.store.connection import BUSY_SECONDS
 
 _FREE_BYTES_MIN: Final = 256 * 1_048_576
 # The log is begun anew after each checkpoint; one that is larger has a reader that never ends.
@@ -46,7 +46,7 @@ def _database(path: str) -> list[Finding]:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             [mode] = connection.execute("PRAGMA journal_mode").fetchone()
             [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except DATABASE_ERRORS as error:
+    except sqlite3.Error as error:
         return [Finding("integrity", is_well=False, told=str(error))]
     version = f"SQLite {sqlite3.sqlite_version}"
     return [Finding("integrity", found == "ok", found), Finding("journal", mode == "wal", f"{mode}, {version}")]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
-
-import peewee
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyqueue.core.errors import ConfigError, StorageError
 from pyqueue.core.states import ACTIVE
@@ -16,6 +14,11 @@ from pyqueue.core.store.store import Store
 from pyqueue.core.store.transaction import Effects
 from pyqueue.core.transitions import Event
 from pyqueue.core.validate import shown
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    import peewee
 
 AfterCommit = Callable[[Callable[[], None]], object]
 
@@ -29,9 +32,9 @@ def executor_of(connection: Any) -> tuple[_Door, AfterCommit | None]:
     Raises:
         ConfigError: not a kind of connection that is known here.
     """
-    if isinstance(connection, peewee.Database):
+    if is_of("peewee", "Database", connection):
         return _Peewee(connection), _after_peewee_commit(connection)
-    if isinstance(connection, sqlite3.Connection):
+    if is_of("sqlite3", "Connection", connection):
         return _DbApi(connection), None  # It tells nobody of a commit: those who wait notice by polling.
     if hasattr(connection, "exec_driver_sql"):
         return _SqlAlchemy(connection), None  # Its commit event comes before the commit.
@@ -49,6 +52,12 @@ def session_of(connection: Any) -> Any:
     To the registry an event would be listened for in all of its sessions.
     """
     return connection.registry() if hasattr(connection, "session_factory") else connection
+
+
+def is_of(module: str, kind: str, thing: Any) -> bool:
+    """Whether it is of this class. A module that is not imported yet is left so: nobody has a thing of it."""
+    imported = sys.modules.get(module)
+    return imported is not None and isinstance(thing, getattr(imported, kind))
 
 
 def is_async(connection: Any) -> bool:
@@ -145,8 +154,8 @@ def _run_waiting(session: Any, transaction: Any) -> None:
 
 
 def cause_of(error: Exception) -> Exception:
-    """The driver's error behind SQLAlchemy's wrapper, so that it can be told what it means."""
-    cause = getattr(error, "orig", None)
+    """The driver's error behind peewee's or SQLAlchemy's, so that it can be told what it means."""
+    cause = error.__context__ if is_of("peewee", "PeeweeException", error) else getattr(error, "orig", None)
     return cause if isinstance(cause, Exception) else error
 
 

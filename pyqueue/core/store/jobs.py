@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-from peewee import SQL, Expression
 
 from pyqueue.core import binding
 from pyqueue.core.clock import to_datetime
@@ -15,6 +14,9 @@ from pyqueue.core.job import Attempt, Job, LogEntry
 from pyqueue.core.states import ACTIVE, BLOCKED
 from pyqueue.core.store.rows import padded_chunks, with_marks
 from pyqueue.core.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from peewee import Expression
 
 # In the order of the fields of `Job`.
 _COLUMNS: Final = (
@@ -107,7 +109,9 @@ def keys_of(tx: Transaction, wanted: Filter, limit: int, *, before_key: int | No
 
 
 def _selected(columns: Sequence[Any], wanted: Filter, limit: int, before_key: int | None) -> Any:
-    from pyqueue.core.store.models import JobRow  # peewee takes 5 ms to make the models; most processes list nothing.
+    from pyqueue.core.store.models import (
+        JobRow,  # peewee and its models are dear to import; most processes list nothing.
+    )
 
     query = JobRow.select(*columns).order_by(JobRow.id.desc()).limit(limit)
     if before_key is not None:
@@ -125,6 +129,8 @@ def fields() -> list[Any]:
 
 
 def _conditions(wanted: Filter) -> list[Expression]:
+    from peewee import SQL
+
     from pyqueue.core.store.models import JobRow, TagRow
 
     conditions: list[Expression] = []

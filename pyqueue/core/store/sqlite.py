@@ -14,7 +14,7 @@ from pyqueue.core.errors import PyQueueError, QueueClosed, StorageCorrupt, Stora
 from pyqueue.core.store import effects, migrations, script
 from pyqueue.core.store.bell import LoopbackBell
 from pyqueue.core.store.checkpoint import Checkpointer
-from pyqueue.core.store.connection import BUSY_SECONDS, DATABASE_ERRORS, Connection, meaning_of
+from pyqueue.core.store.connection import BUSY_SECONDS, Connection, meaning_of
 from pyqueue.core.store.flush import LogFlusher
 from pyqueue.core.store.joined import JoinedTransaction
 from pyqueue.core.store.store import Durability, Writer
@@ -96,7 +96,7 @@ class SqliteStore:
         writer = self._writer or self._open_writer()
         try:
             writer.begin_immediate(BUSY_SECONDS if waits else 0.0)
-        except DATABASE_ERRORS as error:
+        except sqlite3.Error as error:
             raise self._translated(error) from error
         assert self._salt is not None  # known since the file was opened
         return Transaction(writer, now_us=self.clock.now_us(), salt=self._salt)
@@ -114,7 +114,7 @@ class SqliteStore:
             return
         try:
             self._writer.rollback()
-        except DATABASE_ERRORS:
+        except sqlite3.Error:
             self.drop_connections()
 
     def has_committed(self) -> bool | None:
@@ -132,7 +132,7 @@ class SqliteStore:
 
     def translated(self, error: Exception) -> Exception:
         """The error of ours that tells what a database error means; others are handed back."""
-        return self._translated(error) if isinstance(error, DATABASE_ERRORS) else error
+        return self._translated(error) if isinstance(error, sqlite3.Error) else error
 
     def may_repeat(self, _: BaseException, __: int) -> bool:
         """Never: the wait for other writers is behind whoever holds the write lock."""
@@ -149,7 +149,7 @@ class SqliteStore:
                     return query(Transaction(reader, now_us=self.clock.now_us(), salt=self.salt))
                 finally:
                     reader.rollback()
-            except DATABASE_ERRORS as error:
+            except sqlite3.Error as error:
                 raise self._translated(error) from error
 
     def snapshot(self, query: Callable[[Transaction], R]) -> R:
@@ -171,7 +171,7 @@ class SqliteStore:
         reader = self._connect(reads_only=True)
         try:
             return migrations.version_of(reader)
-        except DATABASE_ERRORS as error:
+        except sqlite3.Error as error:
             raise self._translated(error) from error
         finally:
             reader.close()
@@ -212,7 +212,7 @@ class SqliteStore:
         try:
             with self._uses.one():
                 return int(self._watch.execute_sql("PRAGMA data_version").fetchone()[0])
-        except DATABASE_ERRORS as error:
+        except sqlite3.Error as error:
             self._watch = None
             raise self._translated(error) from error
 
@@ -304,7 +304,7 @@ class SqliteStore:
             self._salt = migrations.salt_of(connection)
             if self._flusher is not None:
                 self._flusher.open(connection.real_path())
-        except (*DATABASE_ERRORS, PyQueueError) as error:
+        except (sqlite3.Error, PyQueueError) as error:
             connection.close()
             if isinstance(error, PyQueueError):
                 raise
@@ -315,7 +315,7 @@ class SqliteStore:
     def _connect(self, *, reads_only: bool = False) -> Connection:
         try:
             return Connection(self.path, reads_only=reads_only)
-        except DATABASE_ERRORS as error:
+        except sqlite3.Error as error:
             raise self._translated(error) from error
 
     def _check_path(self) -> None:
@@ -343,7 +343,7 @@ class SqliteStore:
         connection = self._connect()
         try:
             busy, _, _ = connection.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except DATABASE_ERRORS as error:
+        except sqlite3.Error as error:
             raise meaning_of(error, self.path) from error
         finally:
             connection.close()

@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import Final
 
 import msgspec
-from peewee import SQL
 
 from pyqueue.core.clock import to_datetime
 from pyqueue.core.job import Job
@@ -74,6 +73,8 @@ def seen_since(tx: Transaction, since_us: int) -> list[WorkerInfo]:
 
 def _jobs_of_workers(tx: Transaction) -> dict[str | None, list[Job]]:
     """Active jobs by worker: all are looked at, which are as many as workers can hold."""
+    from peewee import SQL
+
     from pyqueue.core.store.models import JobRow
 
     query = (

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import peewee
 import psycopg
 from psycopg import RawCursor, pq
 
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.store.dialect import for_postgres
-from pyqueue.core.store.doors import AfterCommit, after_session_commit
+from pyqueue.core.store.doors import AfterCommit, after_session_commit, is_of
 from pyqueue.core.store.executor import Cursor
 from pyqueue.core.validate import shown
+
+if TYPE_CHECKING:
+    import peewee
 
 _MARK: Final = re.compile(r"\$(\d+)")
 
@@ -35,7 +37,7 @@ def door_of(connection: Any, schema: str | None) -> tuple[Door, AfterCommit | No
     Raises:
         ConfigError: not a kind of connection that is known here.
     """
-    if isinstance(connection, peewee.PostgresqlDatabase):
+    if is_of("peewee", "PostgresqlDatabase", connection):
         return _Peewee(connection, schema), _after_peewee_commit(connection)
     if isinstance(connection, psycopg.Connection):
         return _Psycopg(connection, schema), None  # It tells nobody of its commit.
