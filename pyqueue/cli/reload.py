@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from typing import Final
 
 import click
 
+from pyqueue.cli.reloaded import Child
 from pyqueue.core.errors import ConfigError
+
+# How often it is asked whether the child has ended.
+_LOOK_MS: Final = 200
 
 
 def reloading(folder: str, *, program: str = "pyqueue") -> None:
@@ -19,7 +23,7 @@ def reloading(folder: str, *, program: str = "pyqueue") -> None:
         ConfigError: watchfiles is not installed.
     """
     try:
-        from watchfiles import PythonFilter, run_process
+        from watchfiles import PythonFilter, watch
     except ModuleNotFoundError as error:
         raise ConfigError(
             "--reload watches the code with watchfiles, which is not installed; "
@@ -28,11 +32,13 @@ def reloading(folder: str, *, program: str = "pyqueue") -> None:
 
     arguments = [argument for argument in sys.argv[1:] if argument != "--reload"]
     click.echo(f"watching the Python code in {folder}", err=True)
-    run_process(
-        folder,
-        target=shlex.join([sys.executable, "-m", program, *arguments]),
-        target_type="command",
-        watch_filter=PythonFilter(),
-        callback=lambda changes: click.echo(f"{len(changes)} changed; starting anew", err=True),
-        sigint_timeout=60,
-    )
+    with Child([sys.executable, "-m", program, *arguments]) as child:
+        child.start()
+        for changes in watch(folder, watch_filter=PythonFilter(), rust_timeout=_LOOK_MS, yield_on_timeout=True):
+            if changes and not child.is_stopping:
+                click.echo(f"{len(changes)} changed; starting anew", err=True)
+                child.end()
+                child.start()
+            if child.is_stopping and child.has_ended:
+                break
+        sys.exit(child.wait())

@@ -16,6 +16,7 @@ import pytest
 
 from pyqueue import JobState, PyQueue
 from pyqueue.cli.worker import worker as worker_command
+from pyqueue.core.errors import WaitTimeout
 from pyqueue.core.worker.options import WorkerOptions
 from tests.waiting import eventually
 
@@ -255,6 +256,52 @@ def test_reload_starts_anew_when_the_code_changes_and_stops_as_the_worker_does(p
         assert queue.workers() == []
 
 
+def test_with_reload_a_change_waits_for_the_running_job(project: Path) -> None:
+    with PyQueue(project / "jobs.db") as queue, worker(project, "--reload") as process:
+        running = queue.push("q", "wait")
+        eventually((project / "started").exists, seconds=20)
+        (first,) = queue.workers()
+
+        (project / "handlers.py").write_text(HANDLERS.replace('"done"', '"changed"'))
+        _wait_until_said(process, "starting anew")
+        (project / "go-on").touch()
+
+        assert queue.wait_for(running, timeout=20) == "done"
+        eventually(lambda: [info.id for info in queue.workers()] not in ([], [first.id]), seconds=20)
+        assert queue.get_job(running).attempt == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_with_reload_ctrl_c_finishes_the_running_job(project: Path) -> None:
+    options = ("--reload", "--concurrency", "2")
+    with PyQueue(project / "jobs.db") as queue, worker(project, *options, is_foreground_group=True) as process:
+        running = queue.push("q", "wait")
+        eventually((project / "started").exists, seconds=20)
+
+        os.killpg(process.pid, signal.SIGINT)
+        eventually(lambda: not _takes_jobs(queue), seconds=20)
+        (project / "go-on").touch()
+
+        assert process.wait(20) == 0
+        assert queue.get_job(running).result == "done"
+
+
+def test_with_reload_a_second_ctrl_c_gives_the_running_job_back(project: Path) -> None:
+    options = ("--reload", "--concurrency", "2")
+    with PyQueue(project / "jobs.db") as queue, worker(project, *options, is_foreground_group=True) as process:
+        running = queue.push("q", "wait")
+        eventually((project / "started").exists, seconds=20)
+
+        os.killpg(process.pid, signal.SIGINT)
+        _wait_until_said(process, "once more ends at once")
+        eventually(lambda: not _takes_jobs(queue), seconds=20)
+        os.killpg(process.pid, signal.SIGINT)
+
+        assert process.wait(20) == 0
+        assert (queue.get_job(running).state, queue.get_job(running).attempt) == (JobState.WAITING, 0)
+
+
 def test_reload_without_watchfiles_says_what_to_install(project: Path) -> None:
     (project / "watchfiles.py").write_text("raise ModuleNotFoundError('watchfiles')")
 
@@ -288,3 +335,16 @@ def test_ctrl_c_at_the_terminal_lets_running_jobs_finish(project: Path, mode: st
 
             assert process.wait(20) == 0
         assert queue.get_job(job_id).result == "done"
+
+
+def _wait_until_said(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr), text
+
+
+def _takes_jobs(queue: PyQueue) -> bool:
+    try:
+        queue.wait_for(queue.push("q", "n"), timeout=1)
+    except WaitTimeout:
+        return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,11 @@ class Shop:
             SHOP_PYQUEUE=json.dumps({"DATABASE": "jobs"}),
         )
 
+    def copied_to(self, folder: Path) -> Shop:
+        """The same project with its code in a folder, where it may be changed."""
+        shutil.copytree(PROJECT, folder)
+        return Shop(self.database, self.url, PYTHONPATH=os.pathsep.join([str(folder), str(PROJECT.parents[2])]))
+
     def beside_django_rq(self, place: str, redis: str) -> Shop:
         """The same project with django-rq, as its first app or its last."""
         return Shop(self.database, self.url, SHOP_DJANGO_RQ=place, SHOP_REDIS=redis)
@@ -74,13 +80,14 @@ class Shop:
         """A management command."""
         return self.run("-m", "django", *arguments)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, is_foreground_group: bool = False) -> subprocess.Popen[str]:
         """A management command that goes on."""
         return subprocess.Popen(
             [sys.executable, "-m", "django", *arguments],
             env=self._environment,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=is_foreground_group,
         )
 
     # As the contract of all adapters asks for it.

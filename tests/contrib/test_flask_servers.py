@@ -157,7 +157,7 @@ def test_under_the_reloader_the_serving_process_works_and_no_other(tmp_path: Pat
 def test_a_worker_with_reload_begins_anew_when_the_code_changes(tmp_path: Path) -> None:
     pytest.importorskip("watchfiles")
     flask = ("flask", "--app", "app:create_app", "pyqueue", "worker", "--reload")
-    with running(tmp_path, *flask), PyQueue(tmp_path / "jobs.db") as queue:
+    with running(tmp_path, *flask) as worker, PyQueue(tmp_path / "jobs.db") as queue:
         [first] = eventually(lambda: pids_at_work(queue), seconds=30, what="a worker")
 
         (tmp_path / "app.py").write_text(APP.replace("return os.getpid()", "return 0 or os.getpid()", 1))
@@ -166,6 +166,8 @@ def test_a_worker_with_reload_begins_anew_when_the_code_changes(tmp_path: Path) 
             lambda: [pid for pid in pids_at_work(queue) if pid != first], seconds=60, what="another worker"
         )
         assert queue.wait_for(queue.push("default", "stamp", {"number": 1}), timeout=30) == second
+        assert worker.end(signal.SIGINT) == 0
+        assert pids_at_work(queue) == []
 
 
 @pytest.mark.parametrize("place", [".", "shop"])

@@ -27,8 +27,8 @@ class PyQueueConfig(AppConfig):  # type: ignore[misc]  # Django comes without ty
         from pyqueue.contrib.django.handle import forget
         from pyqueue.core.errors import ConfigError
 
-        checks.register(ours.check_settings)
-        checks.register(ours.check_database, checks.Tags.database)
+        checks.register(ours.check_settings, ours.TAG)
+        checks.register(ours.check_database, ours.TAG, checks.Tags.database)
         setting_changed.connect(forget, dispatch_uid="pyqueue")
         post_migrate.connect(_count_anew, sender=self, dispatch_uid="pyqueue")
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings
@@ -16,6 +16,9 @@ from pyqueue.contrib.django.host import VENDORS, WRITERS
 from pyqueue.contrib.django.models import Job
 from pyqueue.contrib.django.queues import hosted_by
 from pyqueue.core.errors import ConfigError, PyQueueError
+
+# Of all of ours, for commands that make do with them.
+TAG: Final = "pyqueue"
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
