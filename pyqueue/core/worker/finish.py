@@ -14,6 +14,7 @@ from pyqueue.core.worker import faults
 from pyqueue.core.worker.faults import OnFault
 from pyqueue.core.worker.hand import Hand
 from pyqueue.core.worker.outcome import Crashed, Done, Failed, Outcome, Snoozed, Stopped, TimedOut
+from pyqueue.core.worker.timeouts import seconds_left
 
 log = logging.getLogger(__name__)
 
@@ -163,10 +164,8 @@ class Finishing:
     def _time_out(self, outcome: Outcome) -> None:
         try:
             self._failed(outcome, self._queue.time_out(outcome.job), "job timed out")
-        except StateError:
-            # Housekeeping, here or elsewhere, has seen it first; that is what was to be done.
-            self.tally.failed += 1
-            log.info("job timed out", extra=_facts(outcome))
+        except StateError as error:
+            self._lost(outcome, error)
 
     def _fail_crashed(self, job: Job, how: str) -> FailResult:
         """A failed attempt; the last one, if the job has done so before and before that."""
@@ -176,6 +175,11 @@ class Finishing:
         return self._queue.fail(job, f"{_CRASHED}{how}; it has killed {crashes} and gets no other", retry=False)
 
     def _lost(self, outcome: Outcome, error: PyQueueError) -> None:
+        if seconds_left(outcome.job) <= 0:
+            # Housekeeping, here or elsewhere, has seen it first; that is what was to be done.
+            self.tally.failed += 1
+            log.info("job timed out", extra=_facts(outcome))
+            return
         self.tally.lost += 1
         log.warning("the outcome of a job came too late", extra=_facts(outcome) | {"error": str(error)})
 

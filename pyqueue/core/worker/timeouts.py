@@ -33,7 +33,7 @@ class Timeouts:
 
     def note(self, job: Job) -> None:
         """A run has begun."""
-        if job.timeout_ms is not None and time.monotonic() + _seconds_left(job) < self._looks_at:
+        if job.timeout_ms is not None and time.monotonic() + seconds_left(job) < self._looks_at:
             self._wake.set()
             with self._mutex:
                 if self._thread is None:
@@ -58,7 +58,7 @@ class Timeouts:
         """Ends the runs that are over; gives the seconds until the next may be."""
         next_seconds = _NEVER
         for job in self._hand.running():
-            seconds = _seconds_left(job)
+            seconds = seconds_left(job)
             if seconds <= 0:
                 self._expire(job)
             else:
@@ -66,7 +66,7 @@ class Timeouts:
         return next_seconds
 
 
-def _seconds_left(job: Job) -> float:
+def seconds_left(job: Job) -> float:
     """Until the job's time is up, which runs from its claim."""
     if job.timeout_ms is None or job.started_us is None:
         return _NEVER
