@@ -31,7 +31,7 @@ class One:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        queue = PyQueue(url)
+        self.queue = queue = PyQueue(url)
         queue.task(name="name-of-queue")(lambda: queue.path)
         app = FastAPI(lifespan=lifespan(queue, workers=1))
 
@@ -50,6 +50,7 @@ def several(tmp_path: Path) -> Iterator[list[One]]:
     ones = [One(str(tmp_path / f"{name}.db")) for name in ("one", "two")]
     with ExitStack() as stack:
         for one in ones:
+            stack.enter_context(one.queue)
             stack.enter_context(one.client)
         yield ones
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.sqlite("files, folders and disks")
 # Permissions do not stop root, so as root the programs below go on as somebody else.
 AS_ANOTHER_USER = """
     import asyncio, os, resource, signal, sys
+    import pyqueue.core.store.sqlite  # Now: that somebody else may not read Python's own folder.
     from pyqueue import PyQueue
     from pyqueue.core.errors import StorageError, StorageFull, StorageReadOnly
     path, folder = sys.argv[1], os.path.dirname(sys.argv[1])
