@@ -1,4 +1,4 @@
-"""Commands on jobs: push, inspect, jobs, retry, cancel, delete."""
+"""Commands on jobs: push, inspect, jobs, dlq, retry, cancel, delete."""
 
 from __future__ import annotations
 
@@ -131,6 +131,11 @@ def _facts(job: dict[str, Any], attempts: list[dict[str, Any]]) -> list[tuple[st
     return facts
 
 
+def _page_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    with_cursor = click.option("--cursor", help="Go on after this job: the cursor printed by the page before.")(command)
+    return click.option("--limit", default=50, show_default=True, help="At most so many, 1 to 1,000.")(with_cursor)
+
+
 @click.command("jobs")
 @click.option("--queue", help="Only jobs of this queue.")
 @click.option("--state", type=click.Choice([each.value for each in JobState]), help="Only jobs in this state.")
@@ -138,16 +143,36 @@ def _facts(job: dict[str, Any], attempts: list[dict[str, Any]]) -> list[tuple[st
 @click.option("--tag", help="Only jobs with this tag.")
 @click.option("--flow-id", help="Only jobs of this flow.")
 @click.option("--custom-id", help="Only jobs with this id of yours.")
-@click.option("--limit", default=50, show_default=True, help="At most so many, 1 to 1,000.")
-@click.option("--cursor", help="Go on after this job: the cursor printed by the page before.")
+@_page_options
 @json_option
 @reports_errors
 @place_options
 def list_jobs(place: Place, as_json: bool, **filters: Any) -> None:
     """List jobs, newest first.
 
-    Example: pyqueue jobs --queue emails --state dlq --storage jobs.db
+    Example: pyqueue jobs --queue emails --state active --storage jobs.db
     """
+    _print_page(place, as_json, filters)
+
+
+@click.command("dlq")
+@click.argument("queue", required=False)
+@click.option("--name", help="Only jobs of this name.")
+@_page_options
+@json_option
+@reports_errors
+@place_options
+def dead_letters(place: Place, as_json: bool, **filters: Any) -> None:
+    """List the dead letters, newest first: jobs that have used up their attempts.
+
+    Send them round again with `retry --dlq QUEUE`, or some of them with `bulk`.
+
+    Example: pyqueue dlq emails --storage jobs.db
+    """
+    _print_page(place, as_json, {**filters, "state": JobState.DLQ.value})
+
+
+def _print_page(place: Place, as_json: bool, filters: dict[str, Any]) -> None:
     with place.open() as door:
         page = door.ask("GET", "/jobs", query=filters)
     if as_json:

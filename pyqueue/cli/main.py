@@ -9,7 +9,7 @@ from pyqueue.cli.backup import backup
 from pyqueue.cli.doctor import doctor
 from pyqueue.cli.explain import explain, logs
 from pyqueue.cli.flows import flows
-from pyqueue.cli.jobs import cancel, delete, inspect, list_jobs, push, retry
+from pyqueue.cli.jobs import cancel, dead_letters, delete, inspect, list_jobs, push, retry
 from pyqueue.cli.limits import limits
 from pyqueue.cli.queues import bulk, pause, purge, resume, status
 from pyqueue.cli.schedules import schedules
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 STORAGES = (migrate, copy, backup, doctor)
-JOBS = (push, status, inspect, explain, logs, list_jobs, retry, cancel, delete)
+JOBS = (push, status, inspect, explain, logs, list_jobs, dead_letters, retry, cancel, delete)
 for command in (
     serve,
     token,

@@ -142,6 +142,20 @@ def test_jobs_are_listed_in_pages(storage: str) -> None:
     assert "waiting" in run("jobs", "--state", "waiting", storage=storage).stdout
 
 
+def test_dead_letters_are_listed_of_all_queues_and_of_one(storage: str) -> None:
+    with PyQueue(storage) as queue:
+        dead = {name: queue.push(name, "n", max_attempts=1) for name in ("one", "two")}
+        for name in dead:
+            queue.fail(queue.pull(name)[0], "broken")
+        queue.push("one", "alive")
+
+    everywhere = run("dlq", "--json", storage=storage).stdout
+    of_one = run("dlq", "one", storage=storage).stdout
+
+    assert {json.loads(line)["id"] for line in everywhere.splitlines()} == set(dead.values())
+    assert dead["one"] in of_one and "broken" in of_one and dead["two"] not in of_one
+
+
 def test_retry_cancel_delete_purge_pause_and_resume_do_what_they_say(storage: str) -> None:
     with PyQueue(storage) as queue:
         job_id = queue.push("q", "n")

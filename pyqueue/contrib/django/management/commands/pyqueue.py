@@ -21,8 +21,8 @@ class Command(BaseCommand):  # type: ignore[misc]  # Django comes without types
     """Passes its arguments on."""
 
     help = (
-        "Looks at the queue of this project and changes it: status, jobs, inspect, retry, cancel, purge, schedules, "
-        "and all other commands of pyqueue. For theirs: manage.py pyqueue -- --help"
+        "Looks at the queue of this project and changes it: status, jobs, dlq, inspect, retry, cancel, purge, "
+        "schedules, and all other commands of pyqueue. For theirs: manage.py pyqueue -- --help"
     )
     requires_migrations_checks = False
     stealth_options = ("arguments",)
