@@ -145,3 +145,43 @@ def _postgres_schema(url: str, schema: str) -> list[Any]:
             [schema],
         ).fetchall()
     return [*columns, *indexes, *checks]
+
+
+def test_on_postgresql_what_a_connection_repeats_is_prepared_unless_its_log_is_read(tmp_path: Path) -> None:
+    with shop_on("postgresql", tmp_path) as shop:
+        shop.manage("migrate")
+        said = shop.code(
+            """
+from django.db import connection, transaction
+from pyqueue.contrib.django import queue
+from pyqueue.contrib.django.host import DjangoHost
+
+def push(number):
+    with transaction.atomic():
+        return queue.push("q", "n", {"number": number})
+
+def prepared():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        return [statement for (statement,) in cursor.fetchall()]
+
+connection.force_debug_cursor = True
+ids = [push(number) for number in range(10)]
+print(len(prepared()), any("EXECUTE" in query["sql"] for query in connection.queries))
+connection.force_debug_cursor = False
+ids += [push(number) for number in range(10, 20)]
+[statement] = prepared()
+print("pyqueue_job" in statement, [queue.get_job(job).data["number"] for job in ids] == list(range(20)))
+
+host = DjangoHost("default")
+with transaction.atomic():  # A guess that is wrong costs nothing of the transaction.
+    for number in range(6):
+        [sum] = host.execute_sql("SELECT ? + array_length(ARRAY[1, 2]::int[], ?)", (number, 1)).fetchone()
+print(sum, any("array_length" in statement for statement in prepared()))
+connection.close()
+push(20)
+print(len(prepared()))
+"""
+        )
+
+    assert said.split() == ["0", "False", "True", "True", "7", "False", "0"]

@@ -94,6 +94,24 @@ def test_everything_works_on_two_connections_for_many(pooler: str) -> None:
         assert len(queue.events(0).changes) == 3 * 320
 
 
+def test_what_django_repeats_is_prepared_on_a_connection_to_the_server_and_not_to_a_pooler(
+    url: str, pooler: str
+) -> None:
+    prepared = pytest.importorskip("pyqueue.contrib.django.prepared")
+    asked = {}
+    for place, address in (("server", servers.split(url)[0]), ("pooler", pooler.partition("?")[0])):
+        with psycopg.connect(address, cursor_factory=psycopg.ClientCursor) as connection:
+            calls = [
+                prepared.of(connection).call_of("SELECT $1 + 1", [number], connection.execute, connection.transaction)
+                for number in range(5)
+            ]
+            asked[place] = calls
+            if calls[-1] is not None:
+                assert connection.execute(calls[-1], [41]).fetchone() == (42,)
+
+    assert asked == {"server": [None] * 3 + ["EXECUTE pyqueue_0(%s)"] * 2, "pooler": [None] * 5}
+
+
 def test_a_waiting_worker_finds_new_jobs_by_its_poll(pooler: str) -> None:
     came: list[tuple[float, list[Job]]] = []
     with PyQueue(pooler) as worker, PyQueue(pooler) as web:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from django.db import connections, transaction
 
+from pyqueue.contrib.django import prepared
 from pyqueue.core.config import MEMORY
 from pyqueue.core.errors import ConfigError
 from pyqueue.core.store.dialect import for_postgres
@@ -80,15 +81,26 @@ class DjangoHost:
         connection = connections[self.alias]
         cursor = connection.cursor()
         if connection.vendor == "postgresql":
-            from psycopg.types.string import TextLoader  # only reached with a connection of it in hand
-
-            cursor.cursor.adapters.register_loader("json", TextLoader)  # JSON is text until somebody asks for it.
-            cursor.execute(for_postgres(sql, None, "%s"), params or ())
+            self._execute_on_postgres(connection, cursor, sql, params or ())
         elif params:
             cursor.execute(_for_django(sql), params)
         else:
             cursor.execute(sql)
         return cursor
+
+    def _execute_on_postgres(self, connection: Any, cursor: Any, sql: str, params: Sequence[Any]) -> None:
+        from psycopg.types.string import TextLoader  # only reached with a connection of it in hand
+
+        cursor.cursor.adapters.register_loader("json", TextLoader)  # JSON is text until somebody asks for it.
+        call = None
+        if not connection.queries_logged:  # Who reads the log wants to see the statement.
+
+            def run(statement: str) -> Any:
+                cursor.execute(statement)
+                return cursor
+
+            call = prepared.of(connection.connection).call_of(for_postgres(sql, None), params, run, self.atomic)
+        cursor.execute(call or for_postgres(sql, None, "%s"), params)
 
     def atomic(self) -> AbstractContextManager[Any]:
         """Django's own."""
